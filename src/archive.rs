@@ -1,0 +1,190 @@
+//! The archive: a table made only when needed, which keeps what an older schema has no place for until `up` puts it back.
+//!
+//! A row of it is one value: table type, table, key of the row, column, value. A row of a table that was archived whole has
+//! an entry for its key column too; that is how the two are told apart.
+
+use crate::backend::{Backend, Catalog, Value};
+use crate::plan::Over;
+use crate::schema::tables::{ARCHIVE_TABLE, TableType};
+use crate::schema::{ColumnType, Shape};
+use anyhow::Result;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The column that says whose row it is, for [`crate::schema::Move::OwnedRows`].
+pub const OWNER: &str = "user_id";
+
+/// Which columns of which tables have values in the archive.
+pub fn columns(backend: &mut dyn Backend, catalog: &Catalog) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let mut columns: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    if !catalog.tables.contains_key(ARCHIVE_TABLE) {
+        return Ok(columns);
+    }
+    let archive = backend.dialect().table(ARCHIVE_TABLE);
+    let sql = format!("SELECT DISTINCT table_type, table_name, column_name FROM {archive}");
+    for row in backend.query(&sql, &[])? {
+        if let [Some(table_type), Some(table), Some(column)] = row.as_slice()
+            && TableType::from_word(table_type).is_some()
+        {
+            columns.entry(table.clone()).or_default().insert(column.clone());
+        }
+    }
+    Ok(columns)
+}
+
+/// A table and its archive.
+pub struct Archive<'b> {
+    /// The database.
+    pub backend: &'b mut dyn Backend,
+    /// The type of the table.
+    pub table_type: TableType,
+    /// The name of the table.
+    pub table: &'b str,
+}
+
+impl Archive<'_> {
+    fn key(&self) -> String {
+        self.backend.dialect().quote(self.table_type.known().key[0])
+    }
+
+    fn own(&self) -> String {
+        self.backend.dialect().table(self.table)
+    }
+
+    fn archive(&self) -> String {
+        self.backend.dialect().table(ARCHIVE_TABLE)
+    }
+
+    fn create(&mut self) -> Result<()> {
+        let sql = format!(
+            "CREATE TABLE IF NOT EXISTS {} (table_type VARCHAR NOT NULL, table_name VARCHAR NOT NULL, row_key VARCHAR NOT NULL, \
+             column_name VARCHAR NOT NULL, value {}, PRIMARY KEY (table_name, row_key, column_name))",
+            self.archive(),
+            self.backend.dialect().any_type()
+        );
+        self.backend.execute(&sql, &[]).map(|_| ())
+    }
+
+    fn put(&mut self, column: &str, rows: &str) -> Result<u64> {
+        let sql = format!(
+            "INSERT INTO {archive} (table_type, table_name, row_key, column_name, value) \
+             SELECT '{word}', $1, {key}, $2, {value} FROM {own} WHERE {quoted} IS NOT NULL AND {rows} \
+             ON CONFLICT (table_name, row_key, column_name) DO UPDATE SET value = excluded.value",
+            archive = self.archive(),
+            word = self.table_type,
+            key = self.key(),
+            value = self.backend.dialect().to_archive(&self.backend.dialect().quote(column)),
+            quoted = self.backend.dialect().quote(column),
+            own = self.own(),
+        );
+        self.backend.execute(&sql, &[self.table.into(), column.into()])
+    }
+
+    fn any(&mut self, condition: &str) -> Result<bool> {
+        let sql = format!("SELECT 1 FROM {} WHERE {condition} LIMIT 1", self.own());
+        Ok(!self.backend.query(&sql, &[])?.is_empty())
+    }
+
+    /// Keeps every value of a column; returns how many.
+    pub fn keep(&mut self, column: &str, unowned: bool) -> Result<u64> {
+        let quoted = self.backend.dialect().quote(column);
+        // The value that stands for "nobody's" comes back by itself.
+        let rows = if unowned { format!("{quoted} <> ''") } else { "true".to_owned() };
+        if !self.any(&format!("{quoted} IS NOT NULL AND {rows}"))? {
+            return Ok(0);
+        }
+        self.create()?;
+        self.put(column, &rows)
+    }
+
+    /// Puts the values of a column back by key and forgets them; those of rows that were deleted since are forgotten too.
+    /// Returns how many came back.
+    pub fn restore(&mut self, column: &str, column_type: ColumnType, over: Over) -> Result<u64> {
+        let (archive, own, key) = (self.archive(), self.own(), self.key());
+        let quoted = self.backend.dialect().quote(column);
+        let of_row = format!("a.table_name = $1 AND a.column_name = $2 AND a.row_key = {own}.{key}");
+        let missing = match over {
+            Over::All => "",
+            Over::Null => &format!(" AND {quoted} IS NULL"),
+        };
+        let value = self.backend.dialect().of_archive("a.value", column_type);
+        let sql = format!(
+            "UPDATE {own} SET {quoted} = (SELECT {value} FROM {archive} a WHERE {of_row}) \
+             WHERE EXISTS (SELECT 1 FROM {archive} a WHERE {of_row}){missing}"
+        );
+        let parameters = [self.table.into(), column.into()];
+        let restored = self.backend.execute(&sql, &parameters)?;
+        let sql = format!("DELETE FROM {archive} WHERE table_name = $1 AND column_name = $2");
+        self.backend.execute(&sql, &parameters)?;
+        self.drop_if_empty()?;
+        Ok(restored)
+    }
+
+    /// Rows that belong to one user, as a condition.
+    fn owned(&self) -> String {
+        format!("{} <> ''", self.backend.dialect().quote(OWNER))
+    }
+
+    /// Whether there are rows of single users.
+    pub fn has_owned_rows(&mut self, shape: &Shape) -> Result<bool> {
+        let owned = self.owned();
+        Ok(shape.column(OWNER).is_some() && self.any(&owned)?)
+    }
+
+    /// Moves the rows of single users into the archive, whole; returns how many.
+    pub fn keep_owned_rows(&mut self, shape: &Shape) -> Result<u64> {
+        self.create()?;
+        let owned = self.owned();
+        for column in shape.columns.iter().filter(|column| !column.generated) {
+            self.put(&column.name, &owned)?;
+        }
+        let sql = format!("DELETE FROM {} WHERE {owned}", self.own());
+        self.backend.execute(&sql, &[])
+    }
+
+    /// The keys of rows that wait in the archive, whole.
+    fn whole_rows(&mut self) -> Result<Vec<String>> {
+        let sql = format!("SELECT row_key FROM {} WHERE table_name = $1 AND column_name = $2", self.archive());
+        let rows = self.backend.query(&sql, &[self.table.into(), self.table_type.known().key[0].into()])?;
+        Ok(rows.into_iter().filter_map(|mut row| row.pop().flatten()).collect())
+    }
+
+    /// Puts archived rows back; returns how many, and the keys of those that cannot since the app wrote a row in their place.
+    pub fn restore_rows(&mut self, shape: &Shape) -> Result<(u64, Vec<String>)> {
+        let (archive, own, key) = (self.archive(), self.own(), self.key());
+        let mut restored = 0;
+        let mut stay = Vec::new();
+        let stored: Vec<_> = shape.columns.iter().filter(|column| !column.generated).collect();
+        let names = stored.iter().map(|c| self.backend.dialect().quote(&c.name)).collect::<Vec<_>>().join(", ");
+        let values = stored.iter().map(|c| {
+            let value = format!("max(CASE column_name WHEN '{}' THEN value END)", c.name.replace('\'', "''"));
+            self.backend.dialect().of_archive_as(&value, c)
+        });
+        let insert = format!(
+            "INSERT INTO {own} ({names}) SELECT {} FROM {archive} WHERE table_name = $1 AND row_key = $2 GROUP BY row_key \
+             ON CONFLICT DO NOTHING",
+            values.collect::<Vec<_>>().join(", ")
+        );
+        // A row a day and user: few enough to go one by one, and then each knows its fate.
+        for row in self.whole_rows()? {
+            let parameters: [Value; 2] = [self.table.into(), row.as_str().into()];
+            let there = format!("SELECT 1 FROM {own} WHERE {key} = $1");
+            if self.backend.query(&there, &parameters[1..])?.is_empty() && self.backend.execute(&insert, &parameters)? == 1 {
+                let sql = format!("DELETE FROM {archive} WHERE table_name = $1 AND row_key = $2");
+                self.backend.execute(&sql, &parameters)?;
+                restored += 1;
+            } else {
+                stay.push(row);
+            }
+        }
+        self.drop_if_empty()?;
+        Ok((restored, stay))
+    }
+
+    fn drop_if_empty(&mut self) -> Result<()> {
+        let archive = self.archive();
+        if self.backend.query(&format!("SELECT 1 FROM {archive} LIMIT 1"), &[])?.is_empty() {
+            self.backend.execute(&format!("DROP TABLE {archive}"), &[])?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! The databases. A [`Dialect`] writes actions as SQL and does no I/O; a [`Backend`] talks to one database.
+
+pub mod sqlite;
+pub mod url;
+
+use crate::plan::Action;
+use crate::progress::Progress;
+use crate::schema::{ColumnShape, ColumnType, Definition, Shape};
+use anyhow::Result;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How a kind of database calls things and writes actions. Pure.
+pub trait Dialect: Sync {
+    /// Its name, for people.
+    fn word(&self) -> &'static str;
+
+    /// An identifier, quoted.
+    fn quote(&self, name: &str) -> String {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+
+    /// A table, quoted, in its schema.
+    fn table(&self, name: &str) -> String {
+        self.quote(name)
+    }
+
+    /// The SQL name of a column type.
+    fn type_name(&self, column_type: ColumnType) -> &'static str;
+
+    /// The type as the backend tells it when it observes a column of it.
+    fn seen_as(&self, column_type: ColumnType) -> ColumnType;
+
+    /// A name of ours, fitted to the longest name it allows.
+    fn fit(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
+    /// The type of a column that keeps a value of any other.
+    fn any_type(&self) -> &'static str;
+
+    /// An expression as the archive keeps it.
+    fn to_archive(&self, expression: &str) -> String;
+
+    /// An archived value, as a value of a type.
+    fn of_archive(&self, expression: &str, column_type: ColumnType) -> String;
+
+    /// An archived value, as a value of a column that is there.
+    fn of_archive_as(&self, expression: &str, column: &ColumnShape) -> String;
+
+    /// A JSON column as text.
+    fn as_text(&self, column: &str) -> String;
+
+    /// A parameter that holds JSON text, as a value of a JSON column.
+    fn of_text(&self, parameter: &str) -> String;
+
+    /// The key of a table was its primary key in every version: nothing turns it back.
+    fn key_is_primary(&self) -> bool;
+
+    /// The action on `table`, which has `shape`, as statements. `now` is the second the command started.
+    ///
+    /// # Errors
+    /// The reason why it cannot be done without losing something of the table.
+    fn render(&self, table: &str, action: &Action, shape: &Shape, now: i64) -> Result<Vec<String>, String>;
+
+    /// The statements that would make the table after the action, where the database keeps them.
+    fn redefine(&self, table: &str, action: &Action, shape: &Shape) -> Option<Definition>;
+}
+
+/// A value that goes to the database.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// SQL NULL.
+    Null,
+    /// An integer.
+    Int(i64),
+    /// A string.
+    Text(String),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+}
+
+/// A row of an answer, each column as text; NULL is `None`.
+pub type Row = Vec<Option<String>>;
+
+/// Everything in a database that matters here, observed at once.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// The ordinary tables and their shapes.
+    pub tables: BTreeMap<String, Shape>,
+    /// Every name that something has: tables, indexes, views, virtual tables.
+    pub names: BTreeSet<String>,
+}
+
+/// What a move of rows did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Moved {
+    /// Rows that are new where they went.
+    pub moved: u64,
+    /// Rows that were there already.
+    pub already_there: u64,
+    /// Rows that could not go, each with its id and the reason.
+    pub left: Vec<Left>,
+    /// How many could not go; `left` names the first [`LEFT_NAMED`] of them.
+    pub left_count: u64,
+}
+
+/// How many rows that could not go a report names.
+pub const LEFT_NAMED: usize = 1000;
+
+/// A row that could not go.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Left {
+    /// Where it is: the id of its session or its own.
+    pub id: String,
+    /// Which one it is there, when the id names several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
+    /// Why it stays.
+    pub reason: String,
+}
+
+impl Moved {
+    /// Counts a row that stays.
+    pub fn leave(&mut self, id: &str, item: Option<String>, reason: impl Into<String>) {
+        self.left_count += 1;
+        if self.left.len() < LEFT_NAMED {
+            self.left.push(Left { id: id.to_owned(), item, reason: reason.into() });
+        }
+    }
+}
+
+/// One database. Used as `&mut dyn Backend`.
+pub trait Backend {
+    /// How it writes SQL.
+    fn dialect(&self) -> &'static dyn Dialect;
+
+    /// Observes every table.
+    fn catalog(&mut self) -> Result<Catalog>;
+
+    /// Observes one table.
+    fn shape(&mut self, table: &str) -> Result<Option<Shape>>;
+
+    /// Begins a transaction that no other migration and no application can get in the way of; waits for them up to `wait`.
+    ///
+    /// # Errors
+    /// [`crate::error::Stop::Locked`] when they did not go in time.
+    fn begin(&mut self, wait: Duration, progress: &mut dyn Progress) -> Result<()>;
+
+    /// Ends it; what it did is there for good.
+    fn commit(&mut self) -> Result<()>;
+
+    /// Ends it; it never was.
+    fn rollback(&mut self) -> Result<()>;
+
+    /// Runs a statement and tells how many rows it changed. Parameters are `$1`, `$2` .., in order.
+    fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64>;
+
+    /// Runs a query with a small answer.
+    fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>>;
+
+    /// Why the database cannot be written, if it is known before trying.
+    fn read_only(&mut self) -> Result<Option<String>>;
+
+    /// Tries statements without touching a row: what would fail, or break a view or trigger. Empty: nothing stands in the way.
+    fn rehearse(&mut self, statements: &[String]) -> Result<Vec<String>>;
+
+    /// The sessions whose list of runs would be too large for one value, going back from the runs table.
+    fn oversized(&mut self, sessions: &str, runs: &str) -> Result<Vec<String>>;
+
+    /// Rows of other tables whose foreign key on `table` names no row. They may have been there before: SQLite does not
+    /// enforce keys unless it is told to.
+    fn orphans_of(&mut self, table: &str) -> Result<u64>;
+
+    /// Why there is no room for the runs of a sessions table as rows, if there is none.
+    fn room(&mut self, sessions: &str) -> Result<Option<String>>;
+
+    /// The seconds since 1970 at which a day begins, as SQL over a column that holds the day.
+    fn day_begins(&self, column: &str) -> String;
+
+    /// Copies each element of `sessions.runs` into a row of `runs`.
+    fn split_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved>;
+
+    /// Puts the rows of `runs` back into `sessions.runs`, and writes the JSON columns of `sessions` as the older release
+    /// reads them.
+    fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved>;
+}

@@ -1,0 +1,340 @@
+//! SQLite, built in.
+
+mod definition;
+mod dialect;
+mod observe;
+mod rehearse;
+mod runs;
+
+use super::{Backend, Catalog, Dialect, Moved, Row, Value};
+use crate::error::Stop;
+use crate::progress::{Event, Progress, interrupted};
+use crate::schema::Shape;
+use anyhow::{Context, Result, anyhow};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+pub use dialect::Sqlite;
+
+/// What a command does with a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only reads: no file is written or made, not even the sidecars of a WAL database.
+    Read,
+    /// Changes it.
+    Write,
+}
+
+/// A SQLite file.
+pub struct SqliteBackend {
+    connection: Connection,
+    path: PathBuf,
+    /// During a transaction: see [`SqliteBackend::reader`].
+    reader: Option<Connection>,
+}
+
+/// How long is waited between two tries to get a lock.
+const POLL: Duration = Duration::from_millis(20);
+
+/// How long reads wait for a writer, in milliseconds; the handler that SQLite calls can hold no state.
+static READ_WAIT: AtomicU64 = AtomicU64::new(0);
+
+/// SQLite asks so often, in steps of its machine, whether it should go on.
+const STEPS_BETWEEN_CHECKS: i32 = 20_000;
+
+impl SqliteBackend {
+    /// Opens a file that exists.
+    ///
+    /// # Errors
+    /// No such file, no file, no database, no rights: each in a sentence.
+    pub fn open(path: &Path, access: Access, lock_wait: Duration) -> Result<SqliteBackend> {
+        let shown = path.display();
+        let metadata = match std::fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(anyhow!("there is no file {shown}: give the database of your Agno app with --db"));
+            }
+            Err(error) => return Err(anyhow!(error).context(format!("cannot look at {shown}"))),
+        };
+        if metadata.is_dir() {
+            return Err(anyhow!("{shown} is a directory: give the database file in it with --db"));
+        }
+        READ_WAIT.store(lock_wait.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+        let connection = match access {
+            Access::Write => {
+                let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
+                // Not inside a transaction: there the first is ignored. Without them a rebuild would delete the rows of child
+                // tables, and a rename would rewrite the references to the table it replaces.
+                connection.pragma_update(None, "foreign_keys", false)?;
+                connection.pragma_update(None, "legacy_alter_table", true)?;
+                // Rows that break a CHECK of the user's are there already: a rebuild carries them over.
+                connection.pragma_update(None, "ignore_check_constraints", true)?;
+                connection
+            }
+            Access::Read => open_to_read(path)?,
+        };
+        // 8 MB: more does not make the move of runs faster, measured with 100,000 and a million runs.
+        connection.pragma_update(None, "cache_size", -8000)?;
+        let mut backend = SqliteBackend { connection, path: path.to_owned(), reader: None };
+        backend.query("SELECT count(*) FROM sqlite_schema", &[]).with_context(|| format!("cannot read {shown}"))?;
+        Ok(backend)
+    }
+
+    /// A second connection that reads what was there when the transaction began, while this one writes. Called at its
+    /// beginning, before anything is changed.
+    ///
+    /// In WAL mode that is what WAL is for. In the rollback modes the reader takes no locks (`immutable`): nobody else can
+    /// write, page 1 is not written before the commit, the reader has parsed the schema, and what the move of runs does only
+    /// adds pages: those of the sessions table stay as they are. With auto_vacuum making a table moves pages of others, so
+    /// there is no such reader then; the move reads and writes in turn, at half the speed.
+    fn reader(&self) -> Result<Option<Connection>> {
+        let mode: String = self.connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        let moves_pages: i64 = self.connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+        if mode != "wal" && moves_pages != 0 {
+            return Ok(None);
+        }
+        let options = if mode == "wal" { "" } else { "?immutable=1" };
+        let reader = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY, options)?;
+        reader.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(explain)?;
+        if mode == "wal" {
+            // Holds the state of now.
+            reader.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema").map_err(explain)?;
+        }
+        Ok(Some(reader))
+    }
+}
+
+/// Characters of a path that mean something in a URI.
+const URI: &AsciiSet = &CONTROLS.add(b'?').add(b'#').add(b'%');
+
+fn connect(path: &Path, flags: OpenFlags, options: &str) -> Result<Connection> {
+    let absolute = std::path::absolute(path)?;
+    let text = absolute.to_str().ok_or_else(|| anyhow!("the path {} is not valid UTF-8", path.display()))?;
+    let uri = format!("file:{}{options}", utf8_percent_encode(text, URI));
+    let flags = flags | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(uri, flags).map_err(explain)?;
+    connection.busy_handler(Some(wait_to_read))?;
+    connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(interrupted))?;
+    Ok(connection)
+}
+
+/// Called by SQLite when someone holds the lock a read needs.
+fn wait_to_read(tries: i32) -> bool {
+    let waited = u64::from(tries.unsigned_abs()) * POLL.as_millis() as u64;
+    if interrupted() || waited >= READ_WAIT.load(Ordering::Relaxed) {
+        return false;
+    }
+    std::thread::sleep(POLL);
+    true
+}
+
+/// Opens a file that only is to be read: read-only, since closing a connection that could write would checkpoint the WAL.
+fn open_to_read(path: &Path) -> Result<Connection> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "")?;
+    let tried = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+    match tried {
+        // A WAL database in a folder that cannot be written has no place for its sidecars. Without rows in the log the file
+        // alone is the database.
+        Err(rusqlite::Error::SqliteFailure(error, _))
+            if error.code == ErrorCode::CannotOpen || error.code == ErrorCode::ReadOnly =>
+        {
+            let mut log = path.as_os_str().to_owned();
+            log.push("-wal");
+            let rows_in_log = std::fs::metadata(&log).is_ok_and(|metadata| metadata.len() > 0);
+            if rows_in_log {
+                return Err(anyhow!(
+                    "{} has rows in its write-ahead log, and reading them takes the right to write in its folder",
+                    path.display()
+                ));
+            }
+            connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "?immutable=1")
+        }
+        _ => Ok(connection),
+    }
+}
+
+/// An error of SQLite as a sentence that says what to do.
+fn explain(error: rusqlite::Error) -> anyhow::Error {
+    let code = error.sqlite_error_code();
+    let sentence = match code {
+        Some(ErrorCode::OperationInterrupted) => return Stop::Interrupted.into(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            return Stop::Locked(
+                "the database is locked by another program: stop the app, or wait longer with --lock-wait SECONDS".to_owned(),
+            )
+            .into();
+        }
+        Some(ErrorCode::NotADatabase) => "the file is not a SQLite database (or it is encrypted)",
+        Some(ErrorCode::DatabaseCorrupt) => {
+            "the database file is damaged: run PRAGMA integrity_check on it, and restore a backup or repair a copy with \
+             sqlite3's .recover"
+        }
+        Some(ErrorCode::DiskFull) => "the disk is full: make room and run the command again",
+        Some(ErrorCode::ReadOnly) => "the database cannot be written: check the rights of the file and of its folder",
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "the database file cannot be opened: check the rights of the file and of its folder (SQLite makes files beside it)"
+        }
+        _ => return anyhow!(error),
+    };
+    anyhow!("{sentence} (SQLite: {error})")
+}
+
+/// Binds `$1`, `$2` .. by name: SQLite numbers such parameters by their first place in the text, not by their number.
+fn bind(statement: &mut rusqlite::Statement<'_>, parameters: &[Value]) -> rusqlite::Result<()> {
+    for (at, value) in parameters.iter().enumerate() {
+        let Some(index) = statement.parameter_index(&format!("${}", at + 1))? else { continue };
+        let value = match value {
+            Value::Null => ValueRef::Null,
+            Value::Int(int) => ValueRef::Integer(*int),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+        };
+        statement.raw_bind_parameter(index, ToSqlOutput::Borrowed(value))?;
+    }
+    Ok(())
+}
+
+/// Any value as text. Text that is not UTF-8 shows replacement characters: it is for messages and never written back.
+fn as_text(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(int) => Some(int.to_string()),
+        ValueRef::Real(real) => Some(real.to_string()),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+    }
+}
+
+impl Backend for SqliteBackend {
+    fn dialect(&self) -> &'static dyn Dialect {
+        &Sqlite
+    }
+
+    fn catalog(&mut self) -> Result<Catalog> {
+        observe::catalog(&self.connection).map_err(explain)
+    }
+
+    fn shape(&mut self, table: &str) -> Result<Option<Shape>> {
+        observe::shape(&self.connection, table).map_err(explain)
+    }
+
+    fn begin(&mut self, wait: Duration, progress: &mut dyn Progress) -> Result<()> {
+        let started = Instant::now();
+        let mut told = false;
+        self.connection.busy_handler(None)?;
+        let outcome = loop {
+            // Exclusive from the first moment: no reader can keep the pages of a large move in memory, nor block the commit.
+            match self.connection.execute_batch("BEGIN EXCLUSIVE") {
+                Ok(()) => break Ok(()),
+                Err(error)
+                    if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) =>
+                {
+                    if interrupted() {
+                        break Err(Stop::Interrupted.into());
+                    }
+                    if started.elapsed() >= wait {
+                        break Err(anyhow!(Stop::Locked(format!(
+                            "another program has held {} for {} seconds: stop the app or the other migration, or wait longer \
+                             with --lock-wait SECONDS",
+                            self.path.display(),
+                            wait.as_secs()
+                        ))));
+                    }
+                    if !told && started.elapsed() > Duration::from_secs(1) {
+                        told = true;
+                        progress.on(Event::Waiting(format!("waiting for a program that holds {}", self.path.display())));
+                    }
+                    std::thread::sleep(POLL);
+                }
+                Err(error) => break Err(explain(error)),
+            }
+        };
+        self.connection.busy_handler(Some(wait_to_read))?;
+        outcome?;
+        self.reader = self.reader()?;
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.reader = None;
+        self.connection.execute_batch("COMMIT").map_err(explain)
+    }
+
+    fn rollback(&mut self) -> Result<()> {
+        self.reader = None;
+        // A full disk or an interrupt may have rolled back already.
+        if self.connection.is_autocommit() {
+            return Ok(());
+        }
+        // Once asked to stop, SQLite would refuse the statement that undoes.
+        self.connection.progress_handler(STEPS_BETWEEN_CHECKS, None::<fn() -> bool>)?;
+        let outcome = self.connection.execute_batch("ROLLBACK").map_err(explain);
+        self.connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(interrupted))?;
+        outcome
+    }
+
+    fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64> {
+        let run = || -> rusqlite::Result<usize> {
+            let mut statement = self.connection.prepare(sql)?;
+            bind(&mut statement, parameters)?;
+            statement.raw_execute()
+        };
+        run().map(|rows| rows as u64).map_err(explain)
+    }
+
+    fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>> {
+        let read = || -> rusqlite::Result<Vec<Row>> {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let width = statement.column_count();
+            bind(&mut statement, parameters)?;
+            let mut rows = statement.raw_query();
+            let mut all = Vec::new();
+            while let Some(row) = rows.next()? {
+                all.push((0..width).map(|at| Ok(as_text(row.get_ref(at)?))).collect::<rusqlite::Result<Row>>()?);
+            }
+            Ok(all)
+        };
+        read().map_err(explain)
+    }
+
+    fn read_only(&mut self) -> Result<Option<String>> {
+        let shown = self.path.display();
+        if self.connection.is_readonly("main")? {
+            return Ok(Some(format!("{shown} cannot be written: give this user the right to write the file and its folder")));
+        }
+        Ok(None)
+    }
+
+    fn rehearse(&mut self, statements: &[String]) -> Result<Vec<String>> {
+        rehearse::rehearse(&self.connection, statements).map_err(explain)
+    }
+
+    fn oversized(&mut self, sessions: &str, runs: &str) -> Result<Vec<String>> {
+        runs::oversized(&self.connection, sessions, runs).map_err(explain)
+    }
+
+    fn orphans_of(&mut self, table: &str) -> Result<u64> {
+        let sql = "SELECT count(*) FROM (SELECT DISTINCT m.name AS child FROM sqlite_schema m, pragma_foreign_key_list(m.name) f \
+                   WHERE m.type = 'table' AND lower(f.\"table\") = lower(?1)) c, pragma_foreign_key_check(c.child) k \
+                   WHERE lower(k.parent) = lower(?1)";
+        self.connection.query_row(sql, [table], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs).map_err(explain)
+    }
+
+    fn room(&mut self, sessions: &str) -> Result<Option<String>> {
+        runs::room(&self.connection, &self.path, sessions)
+    }
+
+    fn day_begins(&self, column: &str) -> String {
+        format!("unixepoch({column})")
+    }
+
+    fn split_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
+        runs::split(&self.connection, self.reader.take(), sessions, runs, progress)
+    }
+
+    fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
+        runs::join(&self.connection, sessions, runs, progress)
+    }
+}

@@ -1,0 +1,142 @@
+//! What a SQLite file has, asked through its pragmas.
+
+use crate::backend::Catalog;
+use crate::schema::{ColumnShape, ColumnType, Definition, ForeignKeyShape, IndexShape, Shape};
+use rusqlite::{Connection, Result, Row};
+use std::collections::BTreeMap;
+
+/// Ordinary tables: no views, no virtual tables, none of SQLite's own.
+const ORDINARY: &str = "m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND m.sql NOT LIKE 'CREATE VIRTUAL%'";
+
+/// Everything in the file.
+pub fn catalog(connection: &Connection) -> Result<Catalog> {
+    let mut names = connection.prepare("SELECT name FROM sqlite_schema")?;
+    let names = names.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
+    Ok(Catalog { tables: tables(connection, None)?, names })
+}
+
+/// One table.
+pub fn shape(connection: &Connection, table: &str) -> Result<Option<Shape>> {
+    Ok(tables(connection, Some(table))?.remove(table))
+}
+
+fn tables(connection: &Connection, only: Option<&str>) -> Result<BTreeMap<String, Shape>> {
+    let mut tables: BTreeMap<String, Shape> = BTreeMap::new();
+    // The table-valued pragmas answer for all tables in one statement each: a statement per table took ten times as long.
+    let mut each = |sql: &str, read: &mut dyn FnMut(&mut BTreeMap<String, Shape>, &Row<'_>) -> Result<()>| -> Result<()> {
+        let mut statement = connection.prepare(&sql.replace("{ordinary}", ORDINARY))?;
+        let mut rows = statement.query([only])?;
+        while let Some(row) = rows.next()? {
+            read(&mut tables, row)?;
+        }
+        Ok(())
+    };
+
+    each("SELECT m.name, m.sql FROM sqlite_schema m WHERE {ordinary} AND ($1 IS NULL OR m.name = $1)", &mut |tables, row| {
+        let definition = Definition { table: row.get(1)?, ..Definition::default() };
+        tables.insert(row.get(0)?, Shape { definition: Some(definition), ..Shape::default() });
+        Ok(())
+    })?;
+
+    let mut keys: BTreeMap<String, Vec<(i64, String)>> = BTreeMap::new();
+    each(
+        "SELECT m.name, c.name, c.type, c.\"notnull\", c.pk, c.hidden FROM sqlite_schema m, pragma_table_xinfo(m.name) c \
+         WHERE {ordinary} AND ($1 IS NULL OR m.name = $1) ORDER BY m.name, c.cid",
+        &mut |tables, row| {
+            let table: String = row.get(0)?;
+            let name: String = row.get(1)?;
+            let place: i64 = row.get(4)?;
+            if place > 0 {
+                keys.entry(table.clone()).or_default().push((place, name.clone()));
+            }
+            let Some(shape) = tables.get_mut(&table) else { return Ok(()) };
+            shape.columns.push(ColumnShape {
+                name,
+                column_type: column_type(&row.get::<_, String>(2)?),
+                required: row.get(3)?,
+                generated: row.get::<_, i64>(5)? != 0,
+            });
+            Ok(())
+        },
+    )?;
+
+    each(
+        "SELECT m.name, i.name, i.\"unique\", i.origin, s.sql, \
+           (SELECT json_group_array(CASE WHEN x.cid >= 0 AND x.\"desc\" = 0 AND x.coll = 'BINARY' THEN x.name END) \
+            FROM pragma_index_xinfo(i.name) x WHERE x.key) \
+         FROM sqlite_schema m, pragma_index_list(m.name) i LEFT JOIN sqlite_schema s ON s.type = 'index' AND s.name = i.name \
+         WHERE {ordinary} AND ($1 IS NULL OR m.name = $1) ORDER BY m.name, i.seq DESC",
+        &mut |tables, row| {
+            let Some(shape) = tables.get_mut(&row.get::<_, String>(0)?) else { return Ok(()) };
+            let name: String = row.get(1)?;
+            let origin: String = row.get(3)?;
+            let sql: Option<String> = row.get(4)?;
+            let columns: Vec<Option<String>> = serde_json::from_str(&row.get::<_, String>(5)?).unwrap_or_default();
+            if origin != "pk" {
+                shape.indexes.push(IndexShape {
+                    name: name.clone(),
+                    columns: columns.into_iter().collect::<Option<Vec<String>>>().unwrap_or_default(),
+                    unique: row.get(2)?,
+                    condition: sql.as_deref().and_then(condition),
+                    valid: true,
+                    constraint: origin == "u",
+                });
+            }
+            if let (Some(definition), Some(sql)) = (&mut shape.definition, sql) {
+                definition.indexes.push((name, sql));
+            }
+            Ok(())
+        },
+    )?;
+
+    each(
+        "SELECT m.name, f.\"table\", f.\"from\", f.seq FROM sqlite_schema m, pragma_foreign_key_list(m.name) f \
+         WHERE {ordinary} AND ($1 IS NULL OR m.name = $1) ORDER BY m.name, f.id, f.seq",
+        &mut |tables, row| {
+            let Some(shape) = tables.get_mut(&row.get::<_, String>(0)?) else { return Ok(()) };
+            let column: String = row.get(2)?;
+            match (row.get::<_, i64>(3)?, shape.foreign_keys.last_mut()) {
+                (1.., Some(key)) => key.columns.push(column),
+                _ => shape.foreign_keys.push(ForeignKeyShape { columns: vec![column], parent: row.get(1)? }),
+            }
+            Ok(())
+        },
+    )?;
+
+    each(
+        "SELECT m.tbl_name, m.name, m.sql FROM sqlite_schema m \
+         WHERE m.type = 'trigger' AND ($1 IS NULL OR m.tbl_name = $1) ORDER BY m.rowid",
+        &mut |tables, row| {
+            let definition = tables.get_mut(&row.get::<_, String>(0)?).and_then(|shape| shape.definition.as_mut());
+            if let Some(definition) = definition {
+                definition.triggers.push((row.get(1)?, row.get(2)?));
+            }
+            Ok(())
+        },
+    )?;
+
+    for (table, mut key) in keys {
+        key.sort();
+        if let Some(shape) = tables.get_mut(&table) {
+            shape.primary_key = key.into_iter().map(|(_, name)| name).collect();
+        }
+    }
+    Ok(tables)
+}
+
+/// The type of a column, by the words SQLite knows it by.
+fn column_type(declared: &str) -> Option<ColumnType> {
+    let word = declared.split('(').next().unwrap_or_default().trim().to_ascii_uppercase();
+    match word.as_str() {
+        "VARCHAR" | "TEXT" => Some(ColumnType::Varchar),
+        "JSON" => Some(ColumnType::Json),
+        "BIGINT" | "INTEGER" | "INT" => Some(ColumnType::BigInt),
+        _ => None,
+    }
+}
+
+/// The WHERE of a CREATE INDEX statement: what follows the last bracket of its columns.
+fn condition(sql: &str) -> Option<String> {
+    let at = sql.to_ascii_uppercase().rfind(" WHERE ")?;
+    Some(sql[at + " WHERE ".len()..].trim().to_owned())
+}

@@ -1,0 +1,82 @@
+//! Tries a change of the schema on a copy in memory that has every table, index, view and trigger and not one row. SQLite
+//! itself then says what would fail, before the first change of the file.
+
+use rusqlite::{Connection, Result};
+use std::collections::BTreeSet;
+
+/// What the statements would fail on or break, in sentences; empty when they go through.
+pub fn rehearse(connection: &Connection, statements: &[String]) -> Result<Vec<String>> {
+    let copy = Connection::open_in_memory()?;
+    copy.pragma_update(None, "foreign_keys", false)?;
+    copy.pragma_update(None, "legacy_alter_table", true)?;
+    let mut objects = connection.prepare(
+        "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+         ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid",
+    )?;
+    let mut rows = objects.query([])?;
+    while let Some(row) = rows.next()? {
+        // A virtual table whose module is not built in cannot be copied, nor can what hangs on it; ours are ordinary.
+        let _ = copy.execute_batch(&row.get::<_, String>(0)?);
+    }
+
+    let before = broken(&copy)?;
+    for statement in statements {
+        if let Err(error) = copy.execute_batch(statement) {
+            let first = statement.lines().next().unwrap_or_default();
+            return Ok(vec![format!("{}, found by trying: {first}", sentence(&error))]);
+        }
+    }
+    let newly = broken(&copy)?.difference(&before).cloned().collect::<Vec<_>>();
+    Ok(newly
+        .into_iter()
+        .map(|(kind, name)| {
+            format!("the {kind} {name} uses what would go: drop it, and create it again afterwards without that")
+        })
+        .collect())
+}
+
+fn sentence(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(_, Some(message)) | rusqlite::Error::SqlInputError { msg: message, .. } => message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The views that cannot be read and the triggers that cannot fire.
+fn broken(copy: &Connection) -> Result<BTreeSet<(String, String)>> {
+    let mut found = BTreeSet::new();
+    let mut views = copy.prepare("SELECT name FROM sqlite_schema WHERE type = 'view'")?;
+    for view in views.query_map([], |row| row.get::<_, String>(0))? {
+        let view = view?;
+        if copy.prepare(&format!("SELECT * FROM {}", quote(&view))).is_err() {
+            found.insert(("view".to_owned(), view));
+        }
+    }
+    let mut triggers = copy.prepare("SELECT name, tbl_name FROM sqlite_schema WHERE type = 'trigger'")?;
+    for row in triggers.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))? {
+        let (trigger, table) = row?;
+        if !fires(copy, &table)? {
+            found.insert(("trigger".to_owned(), trigger));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the statements that fire triggers on a table can be compiled, which compiles the triggers.
+fn fires(copy: &Connection, table: &str) -> Result<bool> {
+    let mut columns = copy.prepare("SELECT name FROM pragma_table_xinfo($1) WHERE hidden = 0")?;
+    let columns: Vec<String> = columns.query_map([table], |row| row.get(0))?.collect::<Result<_>>()?;
+    let table = quote(table);
+    let sets = columns.iter().map(|column| format!("{0} = {0}", quote(column))).collect::<Vec<_>>().join(", ");
+    Ok([
+        format!("INSERT INTO {table} DEFAULT VALUES"),
+        format!("UPDATE {table} SET {sets}"),
+        format!("DELETE FROM {table}"),
+    ]
+    .iter()
+    .all(|statement| columns.is_empty() || copy.prepare(statement).is_ok()))
+}
+
+fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,99 @@
+//! Which database a user means: what an Agno app has in its `db_url`, or a plain path.
+
+use crate::error::Stop;
+use percent_encoding::percent_decode_str;
+use std::path::PathBuf;
+
+/// The URL Agno uses when the app gives none.
+pub const DEFAULT_URL: &str = "sqlite:///agno.db";
+
+/// A database, by kind and place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+}
+
+/// Reads a URL or a path.
+///
+/// # Errors
+/// [`Stop::Usage`] for a kind of database that is not supported and for SQLite databases that are no files. The message
+/// never repeats a URL, which may hold a password.
+pub fn parse(url: &str) -> Result<Location, Stop> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return match url {
+            "" => Err(Stop::Usage("the database URL is empty".to_owned())),
+            ":memory:" => Err(in_memory()),
+            path => Ok(Location::Sqlite(PathBuf::from(path))),
+        };
+    };
+    let kind = scheme.split('+').next().unwrap_or_default().to_ascii_lowercase();
+    match kind.as_str() {
+        "sqlite" => sqlite(rest),
+        _ => Err(Stop::Usage(format!(
+            "agno-migrate does not know databases of the kind '{kind}': give a SQLite file or URL, such as {DEFAULT_URL}"
+        ))),
+    }
+}
+
+/// What follows `sqlite://`, as SQLAlchemy reads it: `/relative`, `//absolute`; options behind `?` are for the driver.
+fn sqlite(rest: &str) -> Result<Location, Stop> {
+    let path = rest.split_once('?').map_or(rest, |(path, _)| path);
+    let Some(path) = path.strip_prefix('/') else {
+        return if path.is_empty() {
+            Err(in_memory())
+        } else {
+            Err(Stop::Usage(
+                "a SQLite URL has three slashes before a relative path (sqlite:///agno.db) and four before an absolute one \
+                 (sqlite:////var/lib/agno.db)"
+                    .to_owned(),
+            ))
+        };
+    };
+    // SQLAlchemy takes the path as it is; a file that has the decoded name and not the written one was meant by other tools.
+    let written = PathBuf::from(path);
+    let decoded = percent_decode_str(path).decode_utf8().map(|path| PathBuf::from(path.as_ref()));
+    match (path, decoded) {
+        ("" | ":memory:", _) => Err(in_memory()),
+        (path, _) if path.starts_with("file:") => Err(Stop::Usage(
+            "a SQLite URL with a file: URI inside is not supported: give the plain path of the file".to_owned(),
+        )),
+        (_, Ok(decoded)) if !written.exists() && decoded.exists() => Ok(Location::Sqlite(decoded)),
+        _ => Ok(Location::Sqlite(written)),
+    }
+}
+
+fn in_memory() -> Stop {
+    Stop::Usage("a SQLite database in memory ends with its process and cannot be migrated: give a file".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_agno_apps_have_is_understood() {
+        for (url, path) in [
+            ("sqlite:///agno.db", "agno.db"),
+            ("sqlite:////var/lib/agno.db", "/var/lib/agno.db"),
+            ("sqlite+aiosqlite:///tmp/x.db", "tmp/x.db"),
+            ("sqlite+pysqlite:///x.db?check_same_thread=false", "x.db"),
+            ("SQLite:///a b.db", "a b.db"),
+            ("tmp/agno.db", "tmp/agno.db"),
+            ("/tmp/sessões.db", "/tmp/sessões.db"),
+        ] {
+            assert_eq!(parse(url), Ok(Location::Sqlite(PathBuf::from(path))), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_rest_is_a_usage_error_that_tells_no_secret() {
+        for url in ["", ":memory:", "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite://agno.db", "sqlite:///file:x?mode=ro",
+            "mongodb://me:hunter2@host/db", "://x"] {
+            match parse(url) {
+                Err(Stop::Usage(message)) => assert!(!message.contains("hunter2"), "{message}"),
+                other => panic!("{url}: {other:?}"),
+            }
+        }
+    }
+}

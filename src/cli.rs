@@ -1,0 +1,215 @@
+//! Every flag and subcommand, once; help, man page, completions and docs/commands.md are made of this.
+
+use crate::discover::Named;
+use crate::schema::Target;
+use crate::schema::tables::{KNOWN, TableType, VERSIONS_TABLE};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use std::time::Duration;
+
+/// Migrate the databases of Agno, the Python agent framework, between schema versions. Fast, without Python, without losing
+/// a row.
+#[derive(Debug, Parser)]
+#[command(name = "agno-migrate", version, max_term_width = 100, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub options: Options,
+
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done or nothing to do; 1 failed; 2 usage; 3 --check: migrations are pending; 4 drift; 5 a lock was not had in \
+time; 6 refused, something stands in the way; 130 interrupted. Whatever happens, every table is at a whole version, and \
+running the command again goes on.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring every Agno table up to a schema version
+    ///
+    /// Stop every app on an older Agno first: Agno 2 on a database of schema 3.0.0 writes runs where Agno 3 does not look
+    /// once they are cleaned up. Facts that a stamp claims and a table lacks are mended too.
+    Up {
+        /// The schema version, or an Agno release: 2.5.6, v3.0.0, 2.9.0, latest
+        #[arg(long, value_name = "VERSION", default_value = "latest", env = "AGNO_MIGRATE_TO")]
+        to: Target,
+        /// Do the data moves of stamped versions again; never overwrites a row, never lowers a stamp
+        #[arg(long)]
+        force: bool,
+        /// Only these tables
+        #[command(flatten)]
+        only: Only,
+        /// Say what would be done and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Bring every Agno table back to a schema version, losing nothing
+    ///
+    /// Values that the older schema has no place for wait in the table agno_migrate_archive until `up` puts them back.
+    Down {
+        /// The schema version, or an Agno release: 2.5.6, v2.3.0, 2.9.0
+        #[arg(value_name = "VERSION")]
+        to: Target,
+        /// Only these tables
+        #[command(flatten)]
+        only: Only,
+        /// Say what would be done and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Print the schema version of the database: the lowest of its tables
+    Current {
+        /// End with 3 when migrations are pending, with 4 on drift
+        #[arg(long)]
+        check: bool,
+    },
+    /// Show every table: rows, stamped version, version of its shape, what is pending or drifted
+    Status {
+        /// End with 3 when migrations are pending, with 4 on drift
+        #[arg(long)]
+        check: bool,
+    },
+    /// Show what `up` and `down` would do, step by step, with the SQL
+    Plan {
+        /// The schema version, or an Agno release
+        #[arg(value_name = "VERSION", default_value = "latest")]
+        to: Target,
+        /// Only these tables
+        #[command(flatten)]
+        only: Only,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the man page
+    Man,
+}
+
+/// A choice of tables.
+#[derive(Args, Debug, Default)]
+pub struct Only {
+    /// Only tables of these types, separated by commas; sessions brings its runs along
+    #[arg(long, value_name = "TYPES", value_delimiter = ',', value_parser = only_type, env = "AGNO_MIGRATE_ONLY")]
+    pub only: Vec<TableType>,
+}
+
+/// What applies to every command.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Options for every command")]
+pub struct Options {
+    /// The database: the URL of the Agno app, or a SQLite file [default: $DATABASE_URL, else sqlite:///agno.db]
+    #[arg(long, global = true, value_name = "URL", env = "AGNO_DB_URL", hide_env_values = true)]
+    pub db: Option<String>,
+    /// A table's own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape
+    #[arg(long = "table", global = true, value_name = "TYPE=NAME", value_parser = named_table, env = "AGNO_MIGRATE_TABLE",
+          value_delimiter = ';')]
+    pub tables: Vec<NamedTable>,
+    /// Seconds to wait for another migration or an application that holds the database
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "300", value_parser = seconds, env = "AGNO_MIGRATE_LOCK_WAIT")]
+    pub lock_wait: Duration,
+    /// Print the result as one JSON document
+    #[arg(long, global = true, env = "AGNO_MIGRATE_JSON")]
+    pub json: bool,
+    /// Say nothing but the result, warnings and errors
+    #[arg(long, short, global = true, env = "AGNO_MIGRATE_QUIET", conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say each step that was taken
+    #[arg(long, short, global = true, env = "AGNO_MIGRATE_VERBOSE")]
+    pub verbose: bool,
+    /// Colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "AGNO_MIGRATE_COLOR")]
+    pub color: Colors,
+    /// No progress bars
+    #[arg(long, global = true, env = "AGNO_MIGRATE_NO_PROGRESS")]
+    pub no_progress: bool,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colors {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// A table's own name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedTable {
+    /// Its type; `None`: the version table.
+    pub table_type: Option<TableType>,
+    /// Its name.
+    pub name: String,
+}
+
+impl Options {
+    /// The database: `--db` or AGNO_DB_URL, else DATABASE_URL, else Agno's default.
+    pub fn url(&self) -> String {
+        let given = self.db.clone().or_else(|| std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty()));
+        given.unwrap_or_else(|| crate::backend::url::DEFAULT_URL.to_owned())
+    }
+
+    /// The tables that have names of their own.
+    pub fn named(&self) -> Named {
+        let mut named = Named::default();
+        for table in &self.tables {
+            if let Some(table_type) = table.table_type {
+                named.tables.entry(table_type).or_default().push(table.name.clone());
+            }
+        }
+        named
+    }
+
+    /// The version table.
+    pub fn versions_table(&self) -> String {
+        let named = self.tables.iter().rev().find(|table| table.table_type.is_none());
+        named.map_or(VERSIONS_TABLE.to_owned(), |table| table.name.clone())
+    }
+}
+
+/// The types a user may choose from.
+fn choosable() -> Vec<&'static str> {
+    KNOWN.iter().filter(|known| known.table_type != TableType::Runs).map(|known| known.word).collect()
+}
+
+fn only_type(word: &str) -> Result<TableType, String> {
+    let table_type = TableType::from_word(word.trim()).filter(|table_type| *table_type != TableType::Runs);
+    table_type.ok_or_else(|| match word.trim() {
+        "runs" => "runs go with their sessions: say sessions".to_owned(),
+        word => format!("there is no table type '{word}'; there are {}", choosable().join(", ")),
+    })
+}
+
+fn named_table(said: &str) -> Result<NamedTable, String> {
+    let types = || format!("{}, runs, versions", choosable().join(", "));
+    let Some((word, name)) = said.split_once('=') else {
+        return Err(format!("say TYPE=NAME; the types are {}", types()));
+    };
+    if name.is_empty() {
+        return Err(format!("{word}= lacks the name of the table"));
+    }
+    let table_type = match word.trim() {
+        "versions" => None,
+        word => match TableType::from_word(word) {
+            Some(table_type) => Some(table_type),
+            None => return Err(format!("there is no table type '{word}'; there are {}", types())),
+        },
+    };
+    Ok(NamedTable { table_type, name: name.to_owned() })
+}
+
+fn seconds(said: &str) -> Result<Duration, String> {
+    let seconds: f64 = said.parse().map_err(|_| "say a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "say a number of seconds, 0 or more".to_owned())
+}

@@ -1,0 +1,401 @@
+//! One short function per command: open the database, let the engine walk, fill the report.
+
+use crate::backend::sqlite::{Access, SqliteBackend};
+use crate::backend::url::{self, Location};
+use crate::cli::{Cli, Command, Only, Options};
+use crate::discover::{Found, Stamp};
+use crate::engine::{Course, Engine, Moves, Observed, Settings, TablePlan, unchanged};
+use crate::error::{Stop, exit_code};
+use crate::progress::Progress;
+use crate::report::{LooksLikeReport, Outcome, Report, TableReport, lacks};
+use crate::schema::tables::TableType;
+use crate::schema::versions::{newest, oldest};
+use crate::schema::{Direction, MIGRATIONS, Step, Target};
+use anyhow::{Context, Result};
+use semver::Version;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Exit code of `--check` when migrations are pending.
+const PENDING: u8 = 3;
+/// Exit code of drift.
+const DRIFT: u8 = 4;
+
+/// Whether to go on, asked before a `down`: the sentence, and the answer.
+pub type Ask<'a> = &'a mut dyn FnMut(&str) -> Result<bool>;
+
+/// Runs a command. The report says everything, a failure included; it has its exit code.
+pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
+    let started = Instant::now();
+    let (name, dry_run) = match &cli.command {
+        Command::Up { dry_run, .. } => ("up", *dry_run),
+        Command::Down { dry_run, .. } => ("down", *dry_run),
+        Command::Current { .. } => ("current", false),
+        Command::Status { .. } => ("status", false),
+        Command::Plan { .. } => ("plan", true),
+        // Printed by main, which has no report for them.
+        Command::Completions { .. } | Command::Man => ("", false),
+    };
+    let mut report = Report { dry_run, ..Report::new(name, String::new()) };
+    let outcome = match &cli.command {
+        Command::Up { to, force, only, .. } => {
+            let moves = if *force { Moves::Again } else { Moves::Due };
+            change(cli, only, Course::Up { target: to.0.clone(), moves }, ask, progress, &mut report)
+        }
+        Command::Down { to, only, .. } => {
+            change(cli, only, Course::Down { target: to.0.clone() }, ask, progress, &mut report)
+        }
+        Command::Current { check } => current(&cli.options, *check, progress, &mut report),
+        Command::Status { check } => status(&cli.options, *check, progress, &mut report),
+        Command::Plan { to, only } => plan(&cli.options, only, to, progress, &mut report),
+        Command::Completions { .. } | Command::Man => Ok(()),
+    };
+    if let Err(error) = outcome {
+        report.exit_code = exit_code(&error);
+        report.failure = Some(sentence(&error));
+    }
+    report.seconds = started.elapsed().as_secs_f64();
+    report
+}
+
+/// An error and its causes in one line, outermost first, without a cause that repeats what was said.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !parts.iter().any(|part| part.contains(&cause)) {
+            parts.push(cause);
+        }
+    }
+    parts.join(": ")
+}
+
+/// Opens the database and calls `then` with an engine for it.
+fn with_engine<T>(
+    options: &Options,
+    only: &Only,
+    access: Access,
+    progress: &mut dyn Progress,
+    report: &mut Report,
+    then: impl FnOnce(&mut Engine<'_>, &mut Report) -> Result<T>,
+) -> Result<T> {
+    let Location::Sqlite(path) = url::parse(&options.url())?;
+    report.database = path.display().to_string();
+    let mut backend = SqliteBackend::open(&path, access, options.lock_wait)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let settings = Settings {
+        named: options.named(),
+        versions_table: options.versions_table(),
+        only: (!only.only.is_empty()).then(|| only.only.iter().copied().collect()),
+        lock_wait: options.lock_wait,
+        now: i64::try_from(now).unwrap_or_default(),
+    };
+    then(&mut Engine { backend: &mut backend, progress, settings }, report)
+}
+
+/// What every command says of what was found.
+fn tell_found(observed: &Observed, report: &mut Report) {
+    let survey = &observed.survey;
+    report.warnings.extend(survey.warnings.iter().cloned());
+    report.v1_tables.clone_from(&survey.v1);
+    if !survey.v1.is_empty() {
+        report.notes.push(format!(
+            "tables of Agno v1, left alone (this version of agno-migrate does not convert them): {}",
+            survey.v1.join(", ")
+        ));
+    }
+    report.looks_like = survey
+        .looks_like
+        .iter()
+        .map(|table| LooksLikeReport {
+            name: table.name.clone(),
+            table_type: table.table_type,
+            reason: table.reason.clone(),
+        })
+        .collect();
+}
+
+/// `up` and `down`: check everything first, then change table by table.
+fn change(
+    cli: &Cli,
+    only: &Only,
+    course: Course,
+    ask: Ask<'_>,
+    progress: &mut dyn Progress,
+    report: &mut Report,
+) -> Result<()> {
+    report.target = Some(format!("v{}", course.target()));
+    let access = if report.dry_run { Access::Read } else { Access::Write };
+    with_engine(&cli.options, only, access, progress, report, |engine, report| {
+        let observed = engine.observe()?;
+        tell_found(&observed, report);
+        let plans = engine.plan(&observed, &course)?;
+        let mut refusals = survey_refusals(&observed);
+        refusals.extend(plan_refusals(&plans));
+        if report.dry_run {
+            report.tables = plans.iter().map(|plan| planned(plan, &course)).collect();
+            return refuse(&refusals, &plans, report);
+        }
+        if !refusals.is_empty() {
+            report.tables = plans.iter().map(|plan| planned_only(plan, &course)).collect();
+            return refuse(&refusals, &plans, report);
+        }
+        let work = plans.iter().filter(|plan| !plan.is_empty()).count();
+        if work > 0 {
+            if let Some(reason) = engine.backend.read_only()? {
+                return Err(Stop::Refused(reason).into());
+            }
+            if let Command::Down { yes: false, .. } = &cli.command
+                && !ask(&question(work, &course))?
+            {
+                return Err(Stop::Refused("not confirmed: nothing was changed; --yes goes on without asking".to_owned()).into());
+            }
+        }
+        tell_consequences(&plans, &course, report);
+        let mut plans = plans.into_iter();
+        while let Some(plan) = plans.next() {
+            if plan.is_empty() {
+                report.tables.push(unchanged(&plan.table, &course));
+                continue;
+            }
+            match engine.walk(&plan, &observed, &course) {
+                Ok(table) => report.tables.push(table),
+                Err(failed) => {
+                    report.tables.push(failed.report);
+                    report.tables.extend(plans.map(|plan| {
+                        if plan.is_empty() { unchanged(&plan.table, &course) } else { TableReport::of(&plan.table) }
+                    }));
+                    return Err(failed.error);
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+fn question(work: usize, course: &Course) -> String {
+    let tables = if work == 1 { "1 table".to_owned() } else { format!("{work} tables") };
+    format!("Take {tables} down to v{}?", course.target())
+}
+
+/// What the user must know about living with the result.
+fn tell_consequences(plans: &[TablePlan], course: &Course, report: &mut Report) {
+    let last = newest();
+    let moves_runs = |plan: &&TablePlan| plan.table.table_type == TableType::Sessions && !plan.is_empty();
+    let sessions = plans.iter().any(|plan| moves_runs(&plan));
+    match course {
+        Course::Up { target, .. } if target == last && sessions => report.notes.push(
+            "stop every Agno 2 app on this database: it would write runs where Agno 3 does not look for them. The old column \
+             runs stays as it was, and Agno 3 reads it too until it is dropped"
+                .to_owned(),
+        ),
+        Course::Down { target } if *target < Version::new(2, 5, 6) && sessions => report.warnings.push(format!(
+            "runs that a newer Agno wrote may not open in the releases of schema {target} (Agno 2.4.8 fails on runs of 2.9.0)"
+        )),
+        _ => {}
+    }
+    if let Course::Down { target } = course
+        && target < last
+        && plans.iter().any(|plan| plan.table.table_type == TableType::Learnings && !plan.is_empty())
+    {
+        report.notes.push(
+            "entity memories stay on keys that name their user: the older keys are shared across users".to_owned(),
+        );
+    }
+}
+
+fn survey_refusals(observed: &Observed) -> Vec<String> {
+    let survey = &observed.survey;
+    let blocking = survey.looks_like.iter().filter(|table| table.blocks).map(|table| {
+        format!(
+            "{} has the name of a {} table of Agno but is none: {}; rename it, or leave the type out with --only",
+            table.name, table.table_type, table.reason
+        )
+    });
+    survey.refusals.iter().cloned().chain(blocking).collect()
+}
+
+fn plan_refusals(plans: &[TablePlan]) -> Vec<String> {
+    plans.iter().flat_map(|plan| plan.refusals.iter().map(|why| format!("{}: {why}", plan.table.name))).collect()
+}
+
+/// All reasons at once, and the `--only` that leaves the refused tables out.
+fn refuse(refusals: &[String], plans: &[TablePlan], _: &mut Report) -> Result<()> {
+    if refusals.is_empty() {
+        return Ok(());
+    }
+    let refused: Vec<TableType> =
+        plans.iter().filter(|plan| !plan.refusals.is_empty()).map(|plan| plan.table.table_type).collect();
+    let mut others: Vec<&str> =
+        plans.iter().map(|plan| plan.table.table_type).filter(|other| !refused.contains(other)).map(TableType::word).collect();
+    others.dedup();
+    let mut message = format!("nothing was changed, since this stands in the way:\n  {}", refusals.join("\n  "));
+    if !refused.is_empty() && !others.is_empty() {
+        message.push_str(&format!("\nTo go on without these tables: --only {}", others.join(",")));
+    }
+    Err(Stop::Refused(message).into())
+}
+
+/// A table of a plan that is only shown.
+fn planned(plan: &TablePlan, course: &Course) -> TableReport {
+    TableReport { steps: plan.steps(), after: plan.stamp().cloned(), ..planned_only(plan, course) }
+}
+
+fn planned_only(plan: &TablePlan, _: &Course) -> TableReport {
+    let outcome = match (plan.refusals.is_empty(), plan.is_empty()) {
+        (false, _) => Outcome::Refused,
+        (true, true) => Outcome::Unchanged,
+        (true, false) => Outcome::Pending,
+    };
+    TableReport { outcome, refusals: plan.refusals.clone(), ..TableReport::of(&plan.table) }
+}
+
+/// `plan`: up steps for lower tables, down steps for higher ones.
+fn plan(options: &Options, only: &Only, to: &Target, progress: &mut dyn Progress, report: &mut Report) -> Result<()> {
+    report.target = Some(format!("v{}", to.0));
+    with_engine(options, only, Access::Read, progress, report, |engine, report| {
+        let observed = engine.observe()?;
+        tell_found(&observed, report);
+        let up = Course::Up { target: to.0.clone(), moves: Moves::Due };
+        let down = Course::Down { target: to.0.clone() };
+        let mut refusals = survey_refusals(&observed);
+        let plans_up = engine.plan(&observed, &up)?;
+        let plans_down = engine.plan(&observed, &down)?;
+        for (above, below) in plans_up.iter().zip(&plans_down) {
+            let mut table = planned(above, &up);
+            let higher = below.steps().iter().any(|step| step.direction == "down") || below.table.stamp.version() > Some(&to.0);
+            if higher {
+                table.steps.extend(below.steps());
+                table.after = below.stamp().cloned();
+                table.refusals.extend(below.refusals.iter().cloned());
+                table.refusals.dedup();
+            }
+            report.tables.push(table);
+        }
+        refusals.extend(
+            report.tables.iter().flat_map(|table| table.refusals.iter().map(|why| format!("{}: {why}", table.name))),
+        );
+        if refusals.is_empty() { Ok(()) } else { refuse(&refusals, &plans_up, report) }
+    })
+}
+
+/// What a stamp claims and the table lacks.
+fn drift(engine: &mut Engine<'_>, observed: &Observed, table: &Found) -> Vec<String> {
+    let Some(stamp) = table.stamp.version() else { return Vec::new() };
+    let mut drift = Vec::new();
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version <= *stamp) {
+        for step in migration.steps(table.table_type) {
+            if !matches!(step, Step::Move(_)) && !engine.holds(observed, table, step) {
+                drift.push(lacks(step));
+            }
+        }
+    }
+    drift
+}
+
+/// The version a table's shape has: the newest whose facts, and those of all before it, it holds.
+fn shape_version(engine: &mut Engine<'_>, observed: &Observed, table: &Found) -> Version {
+    let mut shape = oldest();
+    for migration in MIGRATIONS {
+        let mut facts = migration.steps(table.table_type).iter().filter(|step| !matches!(step, Step::Move(_)));
+        if !facts.all(|step| engine.holds(observed, table, step)) {
+            break;
+        }
+        shape = &migration.version;
+    }
+    shape.clone()
+}
+
+/// `current`: one line.
+fn current(options: &Options, check: bool, progress: &mut dyn Progress, report: &mut Report) -> Result<()> {
+    with_engine(options, &Only::default(), Access::Read, progress, report, |engine, report| {
+        let observed = engine.observe()?;
+        tell_found(&observed, report);
+        report.warnings.extend(observed.survey.refusals.iter().cloned());
+        let found = &observed.survey.found;
+        for table in found {
+            let drift = drift(engine, &observed, table);
+            report.tables.push(TableReport { drift, ..TableReport::of(table) });
+        }
+        // A runs table without a stamp was made by hand or by a migration that was killed: its sessions tell the version.
+        let counted = found.iter().filter(|table| table.table_type != TableType::Runs || table.stamp != Stamp::None);
+        let lowest = counted.clone().filter_map(|table| table.stamp.version()).min();
+        report.current = Some(format!("v{}", lowest.unwrap_or_else(|| oldest())));
+        if found.is_empty() {
+            report.notes.push("the database has no table of Agno's: a new one is at v2.0.0 until Agno makes tables".to_owned());
+        }
+        for table in counted.clone() {
+            match &table.stamp {
+                Stamp::Unknown(text) => report.warnings.push(format!("{} is stamped {text}, which is not known", table.name)),
+                stamp => {
+                    let version = stamp.version();
+                    if version > lowest {
+                        let version = version.map(ToString::to_string).unwrap_or_default();
+                        report.notes.push(format!("{} is at v{version}", table.name));
+                    }
+                }
+            }
+        }
+        if check {
+            let latest = Course::Up { target: newest().clone(), moves: Moves::Due };
+            let pending = engine.plan(&observed, &latest)?.iter().any(|plan| !plan.is_empty());
+            checked(pending, report);
+        }
+        Ok(())
+    })
+}
+
+/// `status`: a row per table.
+fn status(options: &Options, check: bool, progress: &mut dyn Progress, report: &mut Report) -> Result<()> {
+    with_engine(options, &Only::default(), Access::Read, progress, report, |engine, report| {
+        let observed = engine.observe()?;
+        tell_found(&observed, report);
+        report.warnings.extend(observed.survey.refusals.iter().cloned());
+        let course = Course::Up { target: newest().clone(), moves: Moves::Due };
+        let plans = engine.plan(&observed, &course)?;
+        for table in &observed.survey.found {
+            let plan = plans.iter().find(|plan| plan.table.name == table.name);
+            let mut row = plan.map_or_else(|| TableReport::of(table), |plan| planned(plan, &course));
+            row.drift = drift(engine, &observed, table);
+            row.shape = Some(shape_version(engine, &observed, table));
+            row.rows = Some(engine.rows(&table.name)?);
+            report.tables.push(row);
+        }
+        if check {
+            checked(plans.iter().any(|plan| !plan.is_empty()), report);
+        }
+        Ok(())
+    })
+}
+
+fn checked(pending: bool, report: &mut Report) {
+    if report.tables.iter().any(|table| !table.drift.is_empty()) {
+        report.exit_code = DRIFT;
+    } else if pending {
+        report.exit_code = PENDING;
+    }
+}
+
+impl Engine<'_> {
+    /// The rows of a table.
+    fn rows(&mut self, table: &str) -> Result<u64> {
+        let sql = format!("SELECT count(*) FROM {}", self.backend.dialect().table(table));
+        let count = self.backend.query(&sql, &[])?.into_iter().flatten().flatten().next();
+        count.unwrap_or_default().parse().context("counting rows")
+    }
+
+    /// Whether a table holds a fact.
+    fn holds(&mut self, observed: &Observed, table: &Found, step: &Step) -> bool {
+        let Some(shape) = observed.catalog.tables.get(&table.name) else { return false };
+        let nothing = Default::default();
+        let runs = table.runs.as_deref().map(|name| (name, observed.catalog.tables.get(name)));
+        let subject = crate::plan::Subject {
+            table: &table.name,
+            shape,
+            runs,
+            names: &observed.catalog.names,
+            archived: &nothing,
+            runs_referenced_by: &[],
+            dialect: self.backend.dialect(),
+        };
+        crate::plan::decide(step, Direction::Up, &subject) == crate::plan::Decision::Holds
+    }
+}

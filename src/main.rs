@@ -1,0 +1,107 @@
+//! Parse, run, print, exit.
+
+use agno_migrate::cli::{Cli, Colors, Command};
+use agno_migrate::progress::{self, Progress, Silent};
+use agno_migrate::report::Report;
+use agno_migrate::{commands, terminal};
+use clap::{CommandFactory, FromArgMatches};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // A second Ctrl-C ends at once; the transaction in hand is rolled back by the database.
+    let _ = ctrlc::set_handler(|| {
+        if progress::interrupted() {
+            std::process::exit(130);
+        }
+        progress::interrupt();
+    });
+    let command = Cli::command().color(colors_of_arguments());
+    let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match &cli.command {
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "agno-migrate", &mut script);
+            return print(&script);
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            return match clap_mangen::Man::new(Cli::command()).render(&mut page) {
+                Ok(()) => print(&page),
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+        _ => {}
+    }
+
+    let watched = terminal::is_watched() && !cli.options.no_progress && !cli.options.quiet && !cli.options.json;
+    let mut progress: Box<dyn Progress> = if watched { Box::new(terminal::Bars::new()) } else { Box::new(Silent) };
+    let report = commands::run(&cli, &mut *progress, &mut |question| {
+        Ok(if terminal::can_ask() { terminal::ask(question)? } else { true })
+    });
+    drop(progress);
+    tell(&cli, &report);
+    let text = if cli.options.json { report.to_json() } else { report.to_text() };
+    match print(text.as_bytes()) {
+        ExitCode::SUCCESS => ExitCode::from(report.exit_code),
+        failed => failed,
+    }
+}
+
+/// clap needs to know about colours before it has read the arguments.
+fn colors_of_arguments() -> clap::ColorChoice {
+    let arguments: Vec<String> = std::env::args().collect();
+    let said = arguments.iter().enumerate().find_map(|(at, argument)| match argument.strip_prefix("--color") {
+        Some("") => arguments.get(at + 1).map(String::as_str),
+        Some(rest) => rest.strip_prefix('='),
+        None => None,
+    });
+    match said {
+        Some("always") => clap::ColorChoice::Always,
+        Some("never") => clap::ColorChoice::Never,
+        _ => clap::ColorChoice::Auto,
+    }
+}
+
+/// Writes the result to stdout. Whoever closed the pipe has read enough.
+fn print(text: &[u8]) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Notes, warnings and errors go to stderr.
+fn tell(cli: &Cli, report: &Report) {
+    let colored = match cli.options.color {
+        Colors::Always => true,
+        Colors::Never => false,
+        Colors::Auto => terminal::is_watched() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    };
+    let paint = |code: &str, word: &str| if colored { format!("\u{1b}[{code}m{word}\u{1b}[0m") } else { word.to_owned() };
+    let mut stderr = io::stderr().lock();
+    let (notes, warnings) = report.messages();
+    if !cli.options.quiet {
+        for table in report.tables.iter().filter(|_| cli.options.verbose && !report.dry_run) {
+            for step in &table.steps {
+                let _ = writeln!(stderr, "{}: v{} {}", table.name, step.version, step.what);
+            }
+        }
+        for note in notes {
+            let _ = writeln!(stderr, "{}: {note}", paint("36", "note"));
+        }
+    }
+    for warning in warnings {
+        let _ = writeln!(stderr, "{}: {warning}", paint("33", "warning"));
+    }
+    if let Some(failure) = &report.failure {
+        let _ = writeln!(stderr, "{}: {failure}", paint("31", "error"));
+    }
+}

@@ -1,0 +1,424 @@
+//! The planner: compares what a step wants with what a table has. Pure: values in, values out, no database.
+
+use crate::backend::Dialect;
+use crate::schema::tables::runs_name;
+use crate::schema::{
+    Column, ColumnShape, ColumnType, Direction, Index, IndexShape, Move, NewTable, Retype, Shape, Step,
+};
+use std::collections::BTreeSet;
+
+/// What is to be done to a table. A [`Dialect`] writes it as SQL.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Create the runs table of a sessions table.
+    CreateTable {
+        /// Its name.
+        name: String,
+        /// What it is.
+        table: &'static NewTable,
+        /// The table its rows belong to.
+        parent: String,
+        /// The names of its indexes, in the order of the declaration.
+        indexes: Vec<String>,
+    },
+    /// Drop the runs table.
+    DropTable {
+        /// Its name.
+        name: String,
+    },
+    /// Add a column and fill it.
+    AddColumn(Column),
+    /// Drop a column.
+    DropColumn(Column),
+    /// Create an index.
+    CreateIndex {
+        /// The table it is on: the step's, or its runs table.
+        on: String,
+        /// Its name.
+        name: String,
+        /// What it covers.
+        index: Index,
+    },
+    /// Drop an index.
+    DropIndex {
+        /// Its name.
+        name: String,
+    },
+    /// Give columns other types, all at once.
+    Retype(Vec<Retype>),
+    /// Replace a unique key by a primary key.
+    AddPrimaryKey {
+        /// Name of the key.
+        name: String,
+        /// Its column.
+        column: &'static str,
+        /// Unique constraints on the same column that go.
+        replaces: Vec<String>,
+    },
+    /// Replace the primary key by a unique key.
+    DropPrimaryKey {
+        /// Its column.
+        column: &'static str,
+        /// Name of the unique key.
+        unique: String,
+    },
+    /// Replace unique keys by another.
+    ReplaceKey {
+        /// The keys that go.
+        drop: Vec<IndexShape>,
+        /// Name of the new one.
+        name: String,
+        /// What it covers.
+        key: Index,
+    },
+    /// Keep the values of a column in the archive.
+    Archive(Column),
+    /// Put archived values of a column back.
+    Restore {
+        /// The column.
+        column: Column,
+        /// Which rows get theirs.
+        over: Over,
+    },
+    /// Rows move.
+    Move(Move, Direction),
+}
+
+/// Which rows get an archived value back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// All: the column was added just now.
+    All,
+    /// Those that have none: the column was there before, and what the app wrote counts.
+    Null,
+}
+
+/// What must be true of the rows before an action; asked of the database.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Guard {
+    /// No two rows are equal in what the index covers.
+    Unique(Index),
+    /// No value of the column is NULL, and no two are equal.
+    Key(&'static str),
+    /// Every row of the runs table has its session.
+    NoOrphans,
+    /// Every session's runs fit into one value.
+    Sizes,
+    /// The disk has room for the runs as rows.
+    Room,
+}
+
+/// The planner's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// The fact holds already (or, going down, does not hold any more).
+    Holds,
+    /// It takes these actions, in order, if the guards hold.
+    Do(Vec<Action>, Vec<Guard>),
+    /// Something stands in the way; the sentence says what, and what to do.
+    Refuse(String),
+}
+
+/// The table a step is about, and what is around it.
+pub struct Subject<'a> {
+    /// Its name.
+    pub table: &'a str,
+    /// What it has.
+    pub shape: &'a Shape,
+    /// Its runs table: the name, and the shape if it is there. Only sessions tables have one.
+    pub runs: Option<(&'a str, Option<&'a Shape>)>,
+    /// Every name of a table or index in the database: new names avoid them.
+    pub names: &'a BTreeSet<String>,
+    /// Columns of this table that have values in the archive.
+    pub archived: &'a BTreeSet<String>,
+    /// Tables with a foreign key on the runs table.
+    pub runs_referenced_by: &'a [String],
+    /// How the database calls things.
+    pub dialect: &'a dyn Dialect,
+}
+
+/// What a step takes in a direction.
+pub fn decide(step: &Step, direction: Direction, subject: &Subject<'_>) -> Decision {
+    match direction {
+        Direction::Up => decide_up(step, subject),
+        Direction::Down => decide_down(step, subject),
+    }
+}
+
+fn decide_up(step: &Step, subject: &Subject<'_>) -> Decision {
+    let shape = subject.shape;
+    match step {
+        Step::CreateTable(table) => create_table(table, subject),
+        Step::AddColumn(column) => {
+            let archived = subject.archived.contains(column.name);
+            match (shape.column(column.name), archived) {
+                (Some(there), _) if there.generated => Decision::Refuse(format!(
+                    "the column {} is computed by the database, Agno writes to it: drop or rename it",
+                    column.name
+                )),
+                (Some(_), false) => Decision::Holds,
+                (Some(_), true) => act([Action::Restore { column: *column, over: Over::Null }]),
+                (None, false) => act([Action::AddColumn(*column)]),
+                (None, true) => {
+                    act([Action::AddColumn(*column), Action::Restore { column: *column, over: Over::All }])
+                }
+            }
+        }
+        Step::CreateIndex(index) => match missing_index(subject.table, shape, index, subject) {
+            None => Decision::Holds,
+            Some(action) if index.unique => Decision::Do(vec![action], vec![Guard::Unique(*index)]),
+            Some(action) => act([action]),
+        },
+        Step::Retype(retypes) => retype(retypes.iter().copied(), subject),
+        Step::PrimaryKey { column, unique: _ } => {
+            if shape.primary_key == [*column] {
+                return Decision::Holds;
+            }
+            let replaces =
+                shape.indexes.iter().filter(|i| i.constraint && i.unique && i.columns == [*column]).map(|i| i.name.clone());
+            let name = subject.dialect.fit(&format!("{}_pkey", subject.table));
+            Decision::Do(
+                vec![Action::AddPrimaryKey { name, column, replaces: replaces.collect() }],
+                vec![Guard::Key(column)],
+            )
+        }
+        Step::MoveKey { from, to } => move_key(from, to, subject, vec![Guard::Unique(*to)]),
+        Step::Retire(_) => Decision::Holds,
+        Step::Move(Move::Runs) if shape.column("runs").is_none() => Decision::Holds,
+        Step::Move(Move::Runs) => Decision::Do(vec![Action::Move(Move::Runs, Direction::Up)], vec![Guard::Room]),
+        Step::Move(rows) => act([Action::Move(*rows, Direction::Up)]),
+    }
+}
+
+fn decide_down(step: &Step, subject: &Subject<'_>) -> Decision {
+    let shape = subject.shape;
+    match step {
+        Step::CreateTable(_) => match subject.runs {
+            Some((_, Some(_))) if !subject.runs_referenced_by.is_empty() => Decision::Refuse(format!(
+                "{} has a foreign key on the runs table, which goes: drop that key or table first",
+                subject.runs_referenced_by.join(", ")
+            )),
+            Some((name, Some(_))) => act([Action::DropTable { name: name.to_owned() }]),
+            _ => Decision::Holds,
+        },
+        Step::AddColumn(column) => match shape.column(column.name) {
+            None => Decision::Holds,
+            Some(_) => act([Action::Archive(*column), Action::DropColumn(*column)]),
+        },
+        Step::CreateIndex(index) => {
+            let agnos: Vec<&IndexShape> =
+                shape.indexes.iter().filter(|i| i.columns == index.columns && i.is_agnos(subject.table, index)).collect();
+            match agnos.as_slice() {
+                [] => Decision::Holds,
+                found => act(found.iter().map(|index| Action::DropIndex { name: index.name.clone() })),
+            }
+        }
+        Step::Retype(retypes) => {
+            retype(retypes.iter().map(|r| Retype { column: r.column, from: r.to, to: r.from }), subject)
+        }
+        Step::PrimaryKey { column, unique } => {
+            if subject.dialect.key_is_primary() || shape.primary_key != [*column] {
+                return Decision::Holds;
+            }
+            act([Action::DropPrimaryKey { column, unique: subject.dialect.fit(&format!("{}_{unique}", subject.table)) }])
+        }
+        Step::MoveKey { from, to } => move_key(to, from, subject, Vec::new()),
+        Step::Retire(column) => match shape.column(column.name) {
+            Some(_) => Decision::Holds,
+            None => act([Action::AddColumn(*column)]),
+        },
+        Step::Move(Move::Runs) => match subject.runs {
+            Some((_, Some(_))) => Decision::Do(vec![Action::Move(Move::Runs, Direction::Down)], vec![Guard::NoOrphans, Guard::Sizes]),
+            _ => Decision::Holds,
+        },
+        Step::Move(rows) => act([Action::Move(*rows, Direction::Down)]),
+    }
+}
+
+fn act(actions: impl IntoIterator<Item = Action>) -> Decision {
+    Decision::Do(actions.into_iter().collect(), Vec::new())
+}
+
+fn create_table(table: &'static NewTable, subject: &Subject<'_>) -> Decision {
+    let default = runs_name(subject.table);
+    let (name, shape) = subject.runs.unwrap_or((&default, None));
+    let Some(shape) = shape else {
+        if subject.names.contains(name) {
+            return Decision::Refuse(format!(
+                "the runs table would be called {name}, and something else has that name: rename it, or name the runs table \
+                 with --table runs=NAME"
+            ));
+        }
+        let mut names = subject.names.clone();
+        let indexes = table.indexes.iter().map(|index| {
+            let free = free_name(&subject.dialect.fit(&index.name(name)), &names);
+            names.insert(free.clone());
+            free
+        });
+        return act([Action::CreateTable {
+            name: name.to_owned(),
+            table,
+            parent: subject.table.to_owned(),
+            indexes: indexes.collect(),
+        }]);
+    };
+    match table.indexes.iter().filter_map(|index| missing_index(name, shape, index, subject)).collect::<Vec<_>>() {
+        missing if missing.is_empty() => Decision::Holds,
+        missing => act(missing),
+    }
+}
+
+fn missing_index(on: &str, shape: &Shape, index: &Index, subject: &Subject<'_>) -> Option<Action> {
+    if shape.covering(index).next().is_some() {
+        return None;
+    }
+    let name = free_name(&subject.dialect.fit(&index.name(on)), subject.names);
+    Some(Action::CreateIndex { on: on.to_owned(), name, index: *index })
+}
+
+/// `name`, or the first of `name_2`, `name_3` .. that nothing has.
+fn free_name(name: &str, taken: &BTreeSet<String>) -> String {
+    let is_free = |name: &String| !taken.iter().any(|there| there.eq_ignore_ascii_case(name));
+    std::iter::once(name.to_owned())
+        .chain((2..).map(|n| format!("{name}_{n}")))
+        .find(is_free)
+        .unwrap_or_default()
+}
+
+fn retype(retypes: impl Iterator<Item = Retype>, subject: &Subject<'_>) -> Decision {
+    let due: Vec<Retype> = retypes
+        .filter(|retype| {
+            let there = subject.shape.column(retype.column).and_then(|column| column.column_type);
+            let same = |a, b| subject.dialect.type_name(a) == subject.dialect.type_name(b);
+            there.is_some_and(|there| same(there, retype.from)) && !same(retype.from, retype.to)
+        })
+        .collect();
+    if due.is_empty() { Decision::Holds } else { act([Action::Retype(due)]) }
+}
+
+fn move_key(from: &Index, to: &Index, subject: &Subject<'_>, guards: Vec<Guard>) -> Decision {
+    let there = subject.shape.covering(to).any(|index| index.constraint);
+    // A unique index of the user's over the old columns would refuse rows that the new key allows: it goes too.
+    let drop: Vec<IndexShape> = subject.shape.covering(from).cloned().collect();
+    if there && drop.is_empty() {
+        return Decision::Holds;
+    }
+    let name = subject.dialect.fit(&to.name(subject.table));
+    Decision::Do(vec![Action::ReplaceKey { drop, name, key: *to }], guards)
+}
+
+/// The shape after an action, as a database that did it would tell it. Feeds the next step of a plan that is only shown;
+/// a test holds it against what the databases tell.
+pub fn after(shape: &Shape, action: &Action, table: &str, dialect: &dyn Dialect) -> Shape {
+    let mut shape = Shape { definition: dialect.redefine(table, action, shape), ..shape.clone() };
+    let column_shape = |column: &Column| ColumnShape {
+        name: column.name.to_owned(),
+        column_type: Some(dialect.seen_as(column.column_type)),
+        required: column.required,
+        generated: false,
+    };
+    let index_shape = |name: &str, columns: &[&str], index: &Index, constraint: bool| IndexShape {
+        name: name.to_owned(),
+        columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+        unique: index.unique,
+        condition: index.condition.map(|condition| condition.to_string()),
+        valid: true,
+        constraint,
+    };
+    match action {
+        Action::AddColumn(column) => shape.columns.push(column_shape(column)),
+        Action::DropColumn(column) => shape.columns.retain(|there| there.name != column.name),
+        Action::CreateIndex { on, name, index } if on == table => {
+            shape.indexes.push(index_shape(name, index.columns, index, false));
+        }
+        Action::DropIndex { name } => shape.indexes.retain(|index| index.name != *name),
+        Action::Retype(retypes) => {
+            for column in &mut shape.columns {
+                if let Some(retype) = retypes.iter().find(|retype| retype.column == column.name) {
+                    column.column_type = Some(dialect.seen_as(retype.to));
+                }
+            }
+        }
+        Action::AddPrimaryKey { name, column, replaces } => {
+            shape.primary_key = vec![(*column).to_owned()];
+            shape.indexes.retain(|index| !replaces.contains(&index.name));
+            shape.indexes.push(index_shape(name, &[column], &Index::key("", &[]), true));
+        }
+        Action::DropPrimaryKey { column, unique } => {
+            shape.primary_key.clear();
+            shape.indexes.retain(|index| index.columns != [*column] || !index.constraint);
+            shape.indexes.push(index_shape(unique, &[column], &Index::key("", &[]), true));
+        }
+        Action::ReplaceKey { drop, name, key } => {
+            shape.indexes.retain(|index| !drop.contains(index));
+            if !shape.covering(key).any(|index| index.constraint) {
+                shape.indexes.push(index_shape(name, key.columns, key, true));
+            }
+        }
+        Action::CreateTable { .. }
+        | Action::CreateIndex { .. }
+        | Action::DropTable { .. }
+        | Action::Archive(_)
+        | Action::Restore { .. }
+        | Action::Move(..) => {}
+    }
+    shape
+}
+
+/// The shape of a table that [`Action::CreateTable`] makes.
+pub fn created(table: &NewTable, parent: &str, indexes: &[String], dialect: &dyn Dialect) -> Shape {
+    let column = |column: &Column| ColumnShape {
+        name: column.name.to_owned(),
+        column_type: Some(dialect.seen_as(column.column_type)),
+        required: column.required,
+        generated: false,
+    };
+    let named = |(index, name): (&Index, &String)| IndexShape {
+        name: name.clone(),
+        columns: index.columns.iter().map(|column| (*column).to_owned()).collect(),
+        unique: index.unique,
+        condition: None,
+        valid: true,
+        constraint: false,
+    };
+    Shape {
+        columns: table.columns.iter().map(column).collect(),
+        primary_key: vec![table.key.to_owned()],
+        indexes: table.indexes.iter().zip(indexes).map(named).collect(),
+        foreign_keys: vec![crate::schema::ForeignKeyShape {
+            columns: vec![table.parent_column.to_owned()],
+            parent: parent.to_owned(),
+        }],
+        ..Shape::default()
+    }
+}
+
+impl Action {
+    /// What it does, for the report: `added column user_id`.
+    pub fn done(&self) -> String {
+        match self {
+            Action::CreateTable { name, .. } => format!("created table {name}"),
+            Action::DropTable { name } => format!("dropped table {name}"),
+            Action::AddColumn(column) => format!("added column {}", column.name),
+            Action::DropColumn(column) => format!("dropped column {}", column.name),
+            Action::CreateIndex { name, .. } => format!("created index {name}"),
+            Action::DropIndex { name } => format!("dropped index {name}"),
+            Action::Retype(retypes) => {
+                let one = |retype: &Retype| format!("{} to {}", retype.column, retype.to);
+                format!("changed types: {}", retypes.iter().map(one).collect::<Vec<_>>().join(", "))
+            }
+            Action::AddPrimaryKey { column, .. } => format!("made {column} the primary key"),
+            Action::DropPrimaryKey { column, .. } => format!("made {column} unique instead of the primary key"),
+            Action::ReplaceKey { key, .. } => format!("moved the unique key to ({})", key.columns.join(", ")),
+            Action::Archive(column) => format!("archived values of {}", column.name),
+            Action::Restore { column, .. } => format!("restored values of {}", column.name),
+            Action::Move(rows, direction) => rows.describe(*direction).to_owned(),
+        }
+    }
+}
+
+/// Two types that the judge of shapes calls equal.
+pub fn same_type(a: ColumnType, b: ColumnType) -> bool {
+    let plain = |t| if t == ColumnType::Text { ColumnType::Varchar } else { t };
+    plain(a) == plain(b)
+}

@@ -1,0 +1,527 @@
+//! What a command tells: one value, printed as text or as JSON.
+
+use crate::backend::{LEFT_NAMED, Left};
+use crate::discover::{Found, Stamp};
+use crate::engine::Course;
+use crate::plan::Action;
+use crate::rows::{Applied, Counted};
+use crate::schema::tables::TableType;
+use crate::schema::{Direction, Step};
+use comfy_table::{CellAlignment, Table, presets};
+use semver::Version;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// Everything a command has to say.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// Version of this format; new fields do not raise it.
+    pub schema: u32,
+    /// The command.
+    pub command: &'static str,
+    /// The database, without secrets.
+    pub database: String,
+    /// The version it goes to, where it goes somewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The version the database is on: the lowest of its tables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current: Option<String>,
+    /// Nothing was changed, only told.
+    pub dry_run: bool,
+    /// Agno's tables.
+    pub tables: Vec<TableReport>,
+    /// Tables that are almost Agno's and were left alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub looks_like: Vec<LooksLikeReport>,
+    /// Tables of Agno v1.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub v1_tables: Vec<String>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// What may be worth knowing.
+    pub notes: Vec<String>,
+    /// Why it stopped, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// The exit code.
+    pub exit_code: u8,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+/// A table that is almost one of Agno's.
+#[derive(Clone, Debug, Serialize)]
+pub struct LooksLikeReport {
+    /// Its name.
+    pub name: String,
+    /// What it would be.
+    #[serde(rename = "type")]
+    pub table_type: TableType,
+    /// What keeps it from being one.
+    pub reason: String,
+}
+
+/// How it went with a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Not begun.
+    #[default]
+    Pending,
+    /// Nothing was to be done.
+    Unchanged,
+    /// It is at the target now.
+    Migrated,
+    /// Something stands in the way.
+    Refused,
+    /// It stopped; the table is at a whole version.
+    Failed,
+}
+
+/// What there is to say of a table.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct TableReport {
+    /// What it keeps.
+    #[serde(rename = "type")]
+    pub table_type: Option<TableType>,
+    /// Its name.
+    pub name: String,
+    /// What it was stamped with; `None` without a stamp.
+    pub stamp: Option<String>,
+    /// The version it was on.
+    #[serde(serialize_with = "as_text")]
+    pub before: Option<Version>,
+    /// The version it is on now, when that changed.
+    #[serde(serialize_with = "as_text")]
+    pub after: Option<Version>,
+    /// The version its shape has.
+    #[serde(serialize_with = "as_text", skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Version>,
+    /// Its rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// How it went.
+    pub outcome: Outcome,
+    /// What was done, or would be.
+    pub steps: Vec<StepReport>,
+    /// What versions up to its stamp want and it lacks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<String>,
+    /// Rows that moved between tables: runs, or entity memories that got another key.
+    pub moved: u64,
+    /// Rows that were where they belong already.
+    pub already_there: u64,
+    /// Values and rows that went to the archive.
+    pub archived: u64,
+    /// Values and rows that came back from the archive.
+    pub restored: u64,
+    /// Open days of metrics that were deleted, for the app to compute again.
+    pub cleared: u64,
+    /// How many rows could not move and stay where they were.
+    pub left_count: u64,
+    /// The first of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Left>,
+    /// What stands in the way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<String>,
+    /// What the user should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What may be worth knowing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+fn as_text<S: serde::Serializer>(version: &Option<Version>, serializer: S) -> Result<S::Ok, S::Error> {
+    match version {
+        Some(version) => serializer.serialize_some(&version.to_string()),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// A step that was taken, or would be.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepReport {
+    /// The version it belongs to.
+    pub version: String,
+    /// Up or down.
+    pub direction: &'static str,
+    /// What it does.
+    pub what: String,
+    /// The statements, in a plan.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sql: Vec<String>,
+}
+
+impl StepReport {
+    /// A step with its statements.
+    pub fn new(version: &Version, direction: Direction, action: &Action, sql: Vec<String>) -> StepReport {
+        let direction = match direction {
+            Direction::Up => "up",
+            Direction::Down => "down",
+        };
+        StepReport { version: version.to_string(), direction, what: action.done(), sql }
+    }
+}
+
+impl TableReport {
+    /// Nothing is known yet but where it goes.
+    pub fn new(table: &Found, _: &Course) -> TableReport {
+        TableReport::of(table)
+    }
+
+    /// Nothing is known yet.
+    pub fn of(table: &Found) -> TableReport {
+        TableReport {
+            table_type: Some(table.table_type),
+            name: table.name.clone(),
+            stamp: match &table.stamp {
+                Stamp::None => None,
+                Stamp::Version(version) => Some(version.to_string()),
+                Stamp::Unknown(text) => Some(text.clone()),
+            },
+            before: table.stamp.version().cloned(),
+            ..TableReport::default()
+        }
+    }
+
+    /// Notes a step that was taken.
+    pub fn done(&mut self, version: &Version, direction: Direction, action: &Action) {
+        self.steps.push(StepReport::new(version, direction, action, Vec::new()));
+    }
+
+    /// Adds what a move did.
+    pub fn add(&mut self, applied: Applied) {
+        let moved = applied.moved;
+        let count = match applied.what {
+            Counted::Runs | Counted::Learnings => &mut self.moved,
+            Counted::ClearedDays => &mut self.cleared,
+            Counted::Restored => &mut self.restored,
+            Counted::Archived => &mut self.archived,
+        };
+        *count += moved.moved;
+        self.already_there += moved.already_there;
+        self.left_count += moved.left_count;
+        self.left.extend(moved.left.into_iter().take(LEFT_NAMED.saturating_sub(self.left.len())));
+        self.warnings.extend(applied.warnings);
+        self.notes.extend(applied.notes);
+    }
+
+    /// It is at the target.
+    pub fn finished(&mut self, took: Duration) {
+        self.outcome = Outcome::Migrated;
+        self.seconds = took.as_secs_f64();
+    }
+
+    /// It stopped.
+    pub fn failed(&mut self, took: Duration) {
+        self.outcome = Outcome::Failed;
+        self.seconds = took.as_secs_f64();
+    }
+
+    /// What was done, in a line.
+    fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        let mut indexes = 0;
+        for step in &self.steps {
+            // Indexes come by the dozen and nobody reads their names here; --json and -v have them.
+            if step.what.starts_with("created index") || step.what.starts_with("dropped index") {
+                indexes += 1;
+            } else if !self.counts_say(&step.what) {
+                parts.push(step.what.clone());
+            }
+        }
+        if indexes > 0 {
+            parts.push(counted(indexes, "index", "indexes"));
+        }
+        parts.extend(self.counts());
+        if parts.is_empty() { "stamped".to_owned() } else { parts.join("; ") }
+    }
+
+    /// A move whose counts are told says nothing itself.
+    fn counts_say(&self, what: &str) -> bool {
+        let is_move = |rows: crate::schema::Move| {
+            what == rows.describe(Direction::Up) || what == rows.describe(Direction::Down)
+        };
+        use crate::schema::Move::{EntityKeys, OpenDay, OwnedRows, Runs};
+        [Runs, OpenDay, OwnedRows, EntityKeys].into_iter().any(is_move)
+            || what.starts_with("archived values")
+            || what.starts_with("restored values")
+    }
+
+    fn counts(&self) -> Vec<String> {
+        let rows = match self.table_type {
+            Some(TableType::Sessions) => ("run", "runs"),
+            Some(TableType::Learnings) => ("entity memory", "entity memories"),
+            _ => ("row", "rows"),
+        };
+        [
+            (self.moved, rows, "moved"),
+            (self.already_there, rows, "there already"),
+            (self.cleared, ("open day", "open days"), "left to the app to compute again"),
+            (self.archived, ("value", "values"), "archived"),
+            (self.restored, ("value", "values"), "restored"),
+            (self.left_count, rows, "left where they were"),
+        ]
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, (one, many), what)| format!("{} {what}", counted(count, one, many)))
+        .collect()
+    }
+}
+
+/// `1 run`, `12,345 runs`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
+}
+
+/// A number in groups of three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn version(version: &Option<Version>, otherwise: &str) -> String {
+    version.as_ref().map_or(otherwise.to_owned(), |version| format!("v{version}"))
+}
+
+impl Report {
+    /// A report of a command.
+    pub fn new(command: &'static str, database: String) -> Report {
+        Report { schema: 1, command, database, ..Report::default() }
+    }
+
+    /// As one JSON document.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_else(|error| format!("{{\"failure\": \"{error}\"}}")) + "\n"
+    }
+
+    /// What a command writes to stdout.
+    pub fn to_text(&self) -> String {
+        match self.command {
+            "current" => format!("{}\n", self.current.as_deref().unwrap_or("v2.0.0")),
+            "status" => self.status_text(),
+            "plan" => self.plan_text(),
+            _ if self.dry_run => self.plan_text(),
+            _ => self.change_text(),
+        }
+    }
+
+    /// What goes to stderr, a line each: notes, then warnings. The failure is printed by whoever ends the program.
+    pub fn messages(&self) -> (Vec<String>, Vec<String>) {
+        let mut notes = self.notes.clone();
+        let mut warnings = self.warnings.clone();
+        for table in &self.tables {
+            notes.extend(table.notes.iter().cloned());
+            warnings.extend(table.warnings.iter().cloned());
+            if table.left_count > 0 {
+                warnings.push(left_text(table));
+            }
+            if self.command != "status" {
+                warnings.extend(table.drift.iter().map(|drift| format!("{}: {drift}", table.name)));
+            }
+        }
+        (notes, warnings)
+    }
+
+    fn change_text(&self) -> String {
+        let changed: Vec<&TableReport> =
+            self.tables.iter().filter(|table| !matches!(table.outcome, Outcome::Unchanged)).collect();
+        let mut text = String::new();
+        if !changed.is_empty() {
+            let mut grid = plain_table();
+            for table in &changed {
+                let way = match (&table.after, table.outcome) {
+                    (Some(after), _) => format!("{} -> v{after}", version(&table.before, "?")),
+                    (None, _) => version(&table.before, table.stamp.as_deref().unwrap_or("?")),
+                };
+                let what = match table.outcome {
+                    Outcome::Pending => "not begun".to_owned(),
+                    Outcome::Failed if table.steps.is_empty() => "failed, unchanged".to_owned(),
+                    Outcome::Failed => format!("failed after: {}", table.summary()),
+                    Outcome::Refused => "refused".to_owned(),
+                    Outcome::Migrated | Outcome::Unchanged => table.summary(),
+                };
+                let took = if table.seconds > 0.0 { seconds(table.seconds) } else { String::new() };
+                grid.add_row([table.name.clone(), way, what, took]);
+            }
+            let _ = writeln!(text, "{}", trimmed(&grid));
+        }
+        let unchanged = self.tables.len() - changed.len();
+        let target = self.target.as_deref().unwrap_or_default();
+        let done = changed.iter().filter(|table| table.outcome == Outcome::Migrated).count() as u64;
+        let line = match (self.tables.len(), done, unchanged as u64, &self.failure) {
+            (.., Some(_)) => String::new(),
+            (0, ..) => "Nothing to migrate: the database has no table of Agno's.".to_owned(),
+            (_, 0, unchanged, _) => {
+                let verb = if unchanged == 1 { "is" } else { "are" };
+                format!("Nothing to do: {} {verb} {} {target}.", counted(unchanged, "table", "tables"), self.at_or_beyond())
+            }
+            (_, done, 0, _) => format!("{} at {target} in {}.", counted(done, "table", "tables"), seconds(self.seconds)),
+            (_, done, unchanged, _) => format!(
+                "{} at {target} in {}, {} unchanged.",
+                counted(done, "table", "tables"),
+                seconds(self.seconds),
+                grouped(unchanged)
+            ),
+        };
+        if !line.is_empty() {
+            let _ = writeln!(text, "{line}");
+        }
+        text
+    }
+
+    fn at_or_beyond(&self) -> &'static str {
+        if self.command == "down" { "at or below" } else { "at or above" }
+    }
+
+    fn plan_text(&self) -> String {
+        let mut text = String::new();
+        let headings = [("up", "up to"), ("down", "down to")];
+        for (direction, heading) in headings {
+            let mut begun = false;
+            for table in &self.tables {
+                let steps: Vec<&StepReport> = table.steps.iter().filter(|step| step.direction == direction).collect();
+                let stamps = direction == "up" && self.command != "down" || direction == "down" && self.command != "up";
+                let only_stamp = table.steps.is_empty() && table.after.is_some() && table.goes() == direction && stamps;
+                if steps.is_empty() && !only_stamp {
+                    continue;
+                }
+                if !begun {
+                    let _ = writeln!(text, "-- {heading} {}", self.target.as_deref().unwrap_or_default());
+                    begun = true;
+                }
+                let _ = writeln!(text, "\n-- {} ({})", table.name, table.table_type.map_or("", TableType::word));
+                for step in steps {
+                    let _ = writeln!(text, "-- v{}: {}", step.version, planned(&step.what));
+                    for sql in &step.sql {
+                        let _ = writeln!(text, "{sql};");
+                    }
+                }
+                if let Some(after) = &table.after {
+                    let _ = writeln!(text, "-- stamp v{after}");
+                }
+            }
+        }
+        let refused: Vec<&TableReport> = self.tables.iter().filter(|table| !table.refusals.is_empty()).collect();
+        if text.is_empty() && refused.is_empty() {
+            let _ = writeln!(text, "-- nothing to do");
+        }
+        for table in refused {
+            for refusal in &table.refusals {
+                let _ = writeln!(text, "-- refused: {}: {refusal}", table.name);
+            }
+        }
+        text
+    }
+
+    fn status_text(&self) -> String {
+        if self.tables.is_empty() && self.looks_like.is_empty() && self.v1_tables.is_empty() {
+            return "The database has no table of Agno's.\n".to_owned();
+        }
+        let mut grid = plain_table();
+        grid.set_header(["TYPE", "TABLE", "ROWS", "STAMPED", "SHAPE", "STATE"]);
+        for table in &self.tables {
+            let mut state: Vec<String> = table.drift.iter().map(|drift| format!("drift: {drift}")).collect();
+            if !table.steps.is_empty() {
+                let versions: std::collections::BTreeSet<&str> = table.steps.iter().map(|s| s.version.as_str()).collect();
+                let versions = versions.into_iter().map(|v| format!("v{v}")).collect::<Vec<_>>().join(", ");
+                state.push(format!("pending: {versions}"));
+            } else if table.after.is_some() {
+                state.push("pending: stamp".to_owned());
+            }
+            state.extend(table.refusals.iter().map(|refusal| format!("in the way: {refusal}")));
+            grid.add_row([
+                table.table_type.map_or("", TableType::word).to_owned(),
+                table.name.clone(),
+                table.rows.map(grouped).unwrap_or_default(),
+                table.stamp.as_ref().map_or("-".to_owned(), |stamp| format!("v{stamp}")),
+                version(&table.shape, "-"),
+                if state.is_empty() { "up to date".to_owned() } else { state.join("; ") },
+            ]);
+        }
+        for table in &self.looks_like {
+            let state = format!("looks like one of Agno's, left alone: {}", table.reason);
+            grid.add_row([table.table_type.word(), &table.name, "", "", "", &state]);
+        }
+        for table in &self.v1_tables {
+            grid.add_row(["v1", table, "", "", "", "Agno v1, left alone"]);
+        }
+        if let Some(column) = grid.column_mut(2) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        trimmed(&grid) + "\n"
+    }
+}
+
+impl TableReport {
+    /// Which way its stamp goes.
+    fn goes(&self) -> &'static str {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) if after < before => "down",
+            _ => "up",
+        }
+    }
+}
+
+/// What was said of a thing done, said of a thing to do.
+fn planned(what: &str) -> String {
+    const VERBS: [(&str, &str); 7] = [
+        ("created ", "create "),
+        ("dropped ", "drop "),
+        ("added ", "add "),
+        ("changed ", "change "),
+        ("moved ", "move "),
+        ("archived ", "archive "),
+        ("restored ", "restore "),
+    ];
+    VERBS
+        .iter()
+        .find_map(|(done, to_do)| what.strip_prefix(done).map(|rest| format!("{to_do}{rest}")))
+        .unwrap_or_else(|| what.replacen("made ", "make ", 1))
+}
+
+fn left_text(table: &TableReport) -> String {
+    const SHOWN: usize = 10;
+    let mut text = format!("{}: {} could not move and stayed where they were:", table.name, grouped(table.left_count));
+    for left in table.left.iter().take(SHOWN) {
+        let item = left.item.as_deref().map_or(String::new(), |item| format!(" {item}"));
+        let _ = write!(text, "\n  {}{item}: {}", left.id, left.reason);
+    }
+    if table.left_count > SHOWN as u64 {
+        let _ = write!(text, "\n  and {} more (--json names up to {LEFT_NAMED})", grouped(table.left_count - SHOWN as u64));
+    }
+    text
+}
+
+/// Columns side by side, no lines: it can be read and cut.
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table
+}
+
+fn trimmed(table: &Table) -> String {
+    table.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn seconds(seconds: f64) -> String {
+    if seconds < 0.095 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{seconds:.1} s") }
+}
+
+/// What a step wants, said of a table that lacks it.
+pub fn lacks(step: &Step) -> String {
+    format!("lacks {}", step.describe())
+}

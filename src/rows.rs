@@ -1,0 +1,224 @@
+//! The moves of rows, as far as they are the same on every database.
+
+use crate::archive::Archive;
+use crate::backend::{Backend, Moved, Value};
+use crate::convert::learnings::{self, EntityRow, Fate};
+use crate::discover::{Found, Survey};
+use crate::progress::Progress;
+use crate::schema::tables::TableType;
+use crate::schema::{Direction, Move, Shape};
+use anyhow::Result;
+
+/// What a move did, and how to say it.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// The counts.
+    pub moved: Moved,
+    /// What the counts are of.
+    pub what: Counted,
+    /// What the user should know besides.
+    pub warnings: Vec<String>,
+    /// What may be worth knowing.
+    pub notes: Vec<String>,
+}
+
+/// What a move counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counted {
+    /// Runs.
+    #[default]
+    Runs,
+    /// Days of metrics that were deleted.
+    ClearedDays,
+    /// Rows that came back from the archive.
+    Restored,
+    /// Rows that went to the archive.
+    Archived,
+    /// Entity memories.
+    Learnings,
+}
+
+/// Does a move.
+pub fn apply(
+    backend: &mut dyn Backend,
+    rows: Move,
+    direction: Direction,
+    table: &Found,
+    shape: &Shape,
+    survey: &Survey,
+    progress: &mut dyn Progress,
+) -> Result<Applied> {
+    let runs = table.runs.as_deref().unwrap_or_default();
+    let of = |what: Counted, moved: Moved| Applied { moved, what, ..Applied::default() };
+    let count = |rows: u64| Moved { moved: rows, ..Moved::default() };
+    Ok(match (rows, direction) {
+        (Move::Runs, Direction::Up) => of(Counted::Runs, backend.split_runs(&table.name, runs, progress)?),
+        (Move::Runs, Direction::Down) => of(Counted::Runs, backend.join_runs(&table.name, runs, progress)?),
+        (Move::OpenDay, Direction::Up) => clear_open_day(backend, table, survey)?,
+        (Move::OwnedRows, Direction::Up) => {
+            let mut archive = Archive { backend, table_type: table.table_type, table: &table.name };
+            let (restored, stay) = archive.restore_rows(shape)?;
+            let mut applied = of(Counted::Restored, count(restored));
+            for id in stay {
+                applied.moved.leave(&id, None, "the app wrote a row in its place: it stays in the archive");
+            }
+            applied
+        }
+        (Move::OwnedRows, Direction::Down) => {
+            let mut archive = Archive { backend, table_type: table.table_type, table: &table.name };
+            of(Counted::Archived, count(archive.keep_owned_rows(shape)?))
+        }
+        (Move::EntityKeys, Direction::Up) => move_entity_keys(backend, &table.name)?,
+        (Move::OpenDay | Move::EntityKeys, Direction::Down) => Applied::default(),
+    })
+}
+
+/// Whether a sessions table has anything in its column `runs`.
+pub fn any_runs(backend: &mut dyn Backend, sessions: &str) -> Result<bool> {
+    let sql = format!("SELECT 1 FROM {} WHERE runs IS NOT NULL LIMIT 1", backend.dialect().table(sessions));
+    Ok(!backend.query(&sql, &[])?.is_empty())
+}
+
+/// The newest day of a metrics table when it is unfinished, unowned and later than every finished day: its date. `owned`:
+/// the table has a column for owners.
+///
+/// Source: `_drop_incomplete_metrics_rows` in `agno/db/migrations/versions/v3_0_0.py` of Agno 3.1.10.
+pub fn open_day(backend: &mut dyn Backend, metrics: &str, owned: bool) -> Result<Option<String>> {
+    let table = backend.dialect().table(metrics);
+    let unowned = if owned { "(user_id = '' OR user_id IS NULL)" } else { "true" };
+    let sql = format!(
+        "SELECT DISTINCT m.date FROM {table} m WHERE NOT m.completed AND {unowned} AND m.date = (SELECT max(date) FROM {table}) \
+         AND NOT EXISTS (SELECT 1 FROM {table} f WHERE f.completed AND f.date >= m.date)"
+    );
+    Ok(backend.query(&sql, &[])?.into_iter().flatten().flatten().next())
+}
+
+/// The app computes the day again from its sessions. Without any left the row is all there is: it stays.
+fn clear_open_day(backend: &mut dyn Backend, table: &Found, survey: &Survey) -> Result<Applied> {
+    let mut applied = Applied { what: Counted::ClearedDays, ..Applied::default() };
+    let Some(day) = open_day(backend, &table.name, true)? else { return Ok(applied) };
+    let metrics = backend.dialect().table(&table.name);
+    let begins = backend.day_begins("m.date");
+    let mut any_session = false;
+    for sessions in survey.found.iter().filter(|found| found.table_type == TableType::Sessions) {
+        let sql = format!(
+            "SELECT 1 FROM {metrics} m, {} s WHERE m.date = (SELECT max(date) FROM {metrics}) \
+             AND s.created_at >= {begins} AND s.created_at < {begins} + 86400 LIMIT 1",
+            backend.dialect().table(&sessions.name)
+        );
+        any_session |= !backend.query(&sql, &[])?.is_empty();
+    }
+    if any_session {
+        let sql = format!(
+            "DELETE FROM {metrics} WHERE NOT completed AND (user_id = '' OR user_id IS NULL) \
+             AND date = (SELECT max(date) FROM {metrics})"
+        );
+        applied.moved.moved = backend.execute(&sql, &[])?;
+    } else {
+        applied.notes.push(format!("the open day {day} stays: no session of it is left to compute it again from"));
+    }
+    Ok(applied)
+}
+
+/// Entity memories of namespace `user` that are on a shared key, or whose key cannot be told.
+fn on_shared_keys() -> String {
+    format!(
+        "learning_type = '{}' AND namespace = 'user' AND (coalesce(entity_type, '') = '' OR coalesce(entity_id, '') = '' \
+         OR learning_id = 'entity_user_' || entity_type || '_' || entity_id)",
+        learnings::ENTITY_MEMORY
+    )
+}
+
+/// Whether there are entity memories to move.
+pub fn any_shared_keys(backend: &mut dyn Backend, table: &str) -> Result<bool> {
+    let sql = format!("SELECT 1 FROM {} WHERE {} LIMIT 1", backend.dialect().table(table), on_shared_keys());
+    Ok(!backend.query(&sql, &[])?.is_empty())
+}
+
+fn move_entity_keys(backend: &mut dyn Backend, table: &str) -> Result<Applied> {
+    let dialect = backend.dialect();
+    let own = dialect.table(table);
+    let mut applied = Applied { what: Counted::Learnings, ..Applied::default() };
+    let content = dialect.as_text("content");
+    let next = format!(
+        "SELECT learning_id, coalesce(entity_type, ''), coalesce(entity_id, ''), coalesce(user_id, ''), {content} FROM {own} \
+         WHERE {} AND learning_id > $1 ORDER BY learning_id LIMIT 1",
+        on_shared_keys()
+    );
+    let mut last = String::new();
+    // Row by row: contents may be large, and few databases have any of these.
+    while let Some(row) = backend.query(&next, &[last.as_str().into()])?.pop() {
+        let mut columns = row.into_iter().map(Option::unwrap_or_default);
+        let mut column = || columns.next().unwrap_or_default();
+        let (id, entity_type, entity_id, owner, content) = (column(), column(), column(), column(), column());
+        last.clone_from(&id);
+        let row = EntityRow { entity_type: &entity_type, entity_id: &entity_id, owner: &owner, content: &content };
+        match learnings::fate(&row) {
+            Fate::Stays(why) => applied.moved.leave(&id, None, why),
+            Fate::Quarantined(key) => {
+                if has_row(backend, &own, &key)? {
+                    applied.moved.leave(&id, None, format!("holds data of two users, and {key} is there already"));
+                    continue;
+                }
+                let sql = format!("UPDATE {own} SET learning_id = $1, namespace = $2 WHERE learning_id = $3");
+                backend.execute(&sql, &[key.as_str().into(), learnings::QUARANTINE.into(), id.as_str().into()])?;
+                applied.moved.moved += 1;
+                applied.warnings.push(format!(
+                    "{table}: {id} held data of another user than its owner; it is now {key}, which no agent reads"
+                ));
+            }
+            Fate::Owned(key) if has_row(backend, &own, &key)? => {
+                if merge_rows(backend, &own, &id, &key, &content)? {
+                    applied.moved.moved += 1;
+                    applied.notes.push(format!("{table}: {id} was merged into {key}"));
+                } else {
+                    applied.moved.leave(&id, None, format!("cannot be merged into {key}, which is there already"));
+                }
+            }
+            Fate::Owned(key) => {
+                let sql = format!("UPDATE {own} SET learning_id = $1 WHERE learning_id = $2");
+                backend.execute(&sql, &[key.as_str().into(), id.as_str().into()])?;
+                applied.moved.moved += 1;
+            }
+        }
+    }
+    Ok(applied)
+}
+
+fn has_row(backend: &mut dyn Backend, own: &str, key: &str) -> Result<bool> {
+    Ok(!backend.query(&format!("SELECT 1 FROM {own} WHERE learning_id = $1"), &[key.into()])?.is_empty())
+}
+
+/// Merges a row into the one that has its key: what that one lacks comes from the row that moves, the older created_at and
+/// the newer updated_at stay.
+fn merge_rows(backend: &mut dyn Backend, own: &str, moving: &str, having: &str, content: &str) -> Result<bool> {
+    let dialect = backend.dialect();
+    let there = backend.query(
+        &format!("SELECT {} FROM {own} WHERE learning_id = $1", dialect.as_text("content")),
+        &[having.into()],
+    )?;
+    let there = there.into_iter().flatten().flatten().next().unwrap_or_default();
+    let Some(merged) = learnings::merge(content, &there) else { return Ok(false) };
+    let moving_column = |column: &str| format!("(SELECT m.{column} FROM {own} m WHERE m.learning_id = $3)");
+    let filled = ["agent_id", "team_id", "workflow_id", "session_id"]
+        .map(|column| format!("{column} = coalesce({column}, {})", moving_column(column)))
+        .join(", ");
+    // JSON null is no metadata either.
+    let metadata = format!(
+        "CASE WHEN coalesce({}, 'null') = 'null' THEN {} ELSE metadata END",
+        dialect.as_text("metadata"),
+        moving_column("metadata")
+    );
+    let (created, updated) = (moving_column("created_at"), moving_column("updated_at"));
+    let sql = format!(
+        "UPDATE {own} SET content = {}, {filled}, metadata = {metadata}, \
+           created_at = CASE WHEN {created} < created_at THEN {created} ELSE created_at END, \
+           updated_at = CASE WHEN updated_at IS NULL OR {updated} > updated_at THEN {updated} ELSE updated_at END \
+         WHERE learning_id = $2",
+        dialect.of_text("$1")
+    );
+    let values: [Value; 3] = [merged.as_str().into(), having.into(), moving.into()];
+    backend.execute(&sql, &values)?;
+    backend.execute(&format!("DELETE FROM {own} WHERE learning_id = $1"), &[moving.into()])?;
+    Ok(true)
+}

@@ -1,0 +1,75 @@
+//! What a person sees while waiting, and colours. The only file that knows terminals.
+
+use crate::progress::{Event, Progress};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+/// Progress bars on stderr.
+pub struct Bars {
+    bar: ProgressBar,
+    work: String,
+}
+
+impl Bars {
+    /// Bars that appear when there is something to show.
+    pub fn new() -> Bars {
+        Bars { bar: ProgressBar::hidden(), work: String::new() }
+    }
+
+    fn spin(&mut self, message: String) {
+        self.bar.finish_and_clear();
+        self.bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        self.bar.set_style(ProgressStyle::default_spinner());
+        self.bar.set_message(message);
+        self.bar.enable_steady_tick(Duration::from_millis(120));
+    }
+}
+
+impl Default for Bars {
+    fn default() -> Bars {
+        Bars::new()
+    }
+}
+
+impl Progress for Bars {
+    fn on(&mut self, event: Event) {
+        match event {
+            Event::Table { name, work } => {
+                self.work = format!("{name} {work}");
+                self.spin(self.work.clone());
+            }
+            Event::Rows { total, .. } => {
+                self.bar.finish_and_clear();
+                self.bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+                let template = "{msg} [{bar:30}] {human_pos}/{human_len} rows, {per_sec}, {eta} left";
+                if let Ok(style) = ProgressStyle::with_template(template) {
+                    self.bar.set_style(style.progress_chars("=> "));
+                }
+                self.bar.set_message(self.work.clone());
+            }
+            Event::Moved { done } => self.bar.set_position(done),
+            Event::TableDone => self.bar.finish_and_clear(),
+            Event::Waiting(whom) => self.spin(whom),
+        }
+    }
+}
+
+/// Whether stderr is a terminal: progress is for people.
+pub fn is_watched() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Whether someone can be asked.
+pub fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && is_watched()
+}
+
+/// Asks a question on stderr and reads a line; anything but yes is no.
+pub fn ask(question: &str) -> std::io::Result<bool> {
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
