@@ -6,7 +6,7 @@
 use crate::backend::{Backend, Catalog, Value};
 use crate::plan::Over;
 use crate::schema::tables::{ARCHIVE_TABLE, TableType};
-use crate::schema::{ColumnType, Shape};
+use crate::schema::{Column, Shape};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,33 +85,33 @@ impl Archive<'_> {
     }
 
     /// Keeps every value of a column; returns how many.
-    pub fn keep(&mut self, column: &str, unowned: bool) -> Result<u64> {
-        let quoted = self.backend.dialect().quote(column);
+    pub fn keep(&mut self, column: &Column) -> Result<u64> {
+        let quoted = self.backend.dialect().quote(column.name);
         // The value that stands for "nobody's" comes back by itself.
-        let rows = if unowned { format!("{quoted} <> ''") } else { "true".to_owned() };
+        let rows = if column.fill == Some("''") { format!("{quoted} <> ''") } else { "true".to_owned() };
         if !self.any(&format!("{quoted} IS NOT NULL AND {rows}"))? {
             return Ok(0);
         }
         self.create()?;
-        self.put(column, &rows)
+        self.put(column.name, &rows)
     }
 
     /// Puts the values of a column back by key and forgets them; those of rows that were deleted since are forgotten too.
     /// Returns how many came back.
-    pub fn restore(&mut self, column: &str, column_type: ColumnType, over: Over) -> Result<u64> {
+    pub fn restore(&mut self, column: &Column, over: Over) -> Result<u64> {
         let (archive, own, key) = (self.archive(), self.own(), self.key());
-        let quoted = self.backend.dialect().quote(column);
+        let quoted = self.backend.dialect().quote(column.name);
         let of_row = format!("a.table_name = $1 AND a.column_name = $2 AND a.row_key = {own}.{key}");
         let missing = match over {
             Over::All => "",
             Over::Null => &format!(" AND {quoted} IS NULL"),
         };
-        let value = self.backend.dialect().of_archive("a.value", column_type);
+        let value = self.backend.dialect().of_archive("a.value", column.column_type);
         let sql = format!(
             "UPDATE {own} SET {quoted} = (SELECT {value} FROM {archive} a WHERE {of_row}) \
              WHERE EXISTS (SELECT 1 FROM {archive} a WHERE {of_row}){missing}"
         );
-        let parameters = [self.table.into(), column.into()];
+        let parameters = [self.table.into(), column.name.into()];
         let restored = self.backend.execute(&sql, &parameters)?;
         let sql = format!("DELETE FROM {archive} WHERE table_name = $1 AND column_name = $2");
         self.backend.execute(&sql, &parameters)?;

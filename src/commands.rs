@@ -4,14 +4,14 @@ use crate::backend::sqlite::{Access, SqliteBackend};
 use crate::backend::url::{self, Location};
 use crate::cli::{Cli, Command, Only, Options};
 use crate::discover::{Found, Stamp};
-use crate::engine::{Course, Engine, Moves, Observed, Settings, TablePlan, unchanged};
+use crate::engine::{Course, Engine, Moves, Observed, Settings, TablePlan};
 use crate::error::{Stop, exit_code};
 use crate::progress::Progress;
-use crate::report::{LooksLikeReport, Outcome, Report, TableReport, lacks};
+use crate::report::{LooksLikeReport, Outcome, Report, TableReport};
+use crate::schema::Target;
 use crate::schema::tables::TableType;
 use crate::schema::versions::{newest, oldest};
-use crate::schema::{Direction, MIGRATIONS, Step, Target};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use semver::Version;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -131,12 +131,12 @@ fn change(
         let mut refusals = survey_refusals(&observed);
         refusals.extend(plan_refusals(&plans));
         if report.dry_run {
-            report.tables = plans.iter().map(|plan| planned(plan, &course)).collect();
-            return refuse(&refusals, &plans, report);
+            report.tables = plans.iter().map(planned).collect();
+            return refuse(&refusals, &plans);
         }
         if !refusals.is_empty() {
-            report.tables = plans.iter().map(|plan| planned_only(plan, &course)).collect();
-            return refuse(&refusals, &plans, report);
+            report.tables = plans.iter().map(not_begun).collect();
+            return refuse(&refusals, &plans);
         }
         let work = plans.iter().filter(|plan| !plan.is_empty()).count();
         if work > 0 {
@@ -146,23 +146,23 @@ fn change(
             if let Command::Down { yes: false, .. } = &cli.command
                 && !ask(&question(work, &course))?
             {
-                return Err(Stop::Refused("not confirmed: nothing was changed; --yes goes on without asking".to_owned()).into());
+                return Err(
+                    Stop::Refused("not confirmed: nothing was changed; --yes goes on without asking".to_owned()).into()
+                );
             }
         }
         tell_consequences(&plans, &course, report);
         let mut plans = plans.into_iter();
         while let Some(plan) = plans.next() {
             if plan.is_empty() {
-                report.tables.push(unchanged(&plan.table, &course));
+                report.tables.push(unchanged(&plan.table));
                 continue;
             }
-            match engine.walk(&plan, &observed, &course) {
+            match engine.walk(&plan, &course) {
                 Ok(table) => report.tables.push(table),
                 Err(failed) => {
                     report.tables.push(failed.report);
-                    report.tables.extend(plans.map(|plan| {
-                        if plan.is_empty() { unchanged(&plan.table, &course) } else { TableReport::of(&plan.table) }
-                    }));
+                    report.tables.extend(plans.map(|plan| not_begun(&plan)));
                     return Err(failed.error);
                 }
             }
@@ -196,9 +196,9 @@ fn tell_consequences(plans: &[TablePlan], course: &Course, report: &mut Report) 
         && target < last
         && plans.iter().any(|plan| plan.table.table_type == TableType::Learnings && !plan.is_empty())
     {
-        report.notes.push(
-            "entity memories stay on keys that name their user: the older keys are shared across users".to_owned(),
-        );
+        report
+            .notes
+            .push("entity memories stay on keys that name their user: the older keys are shared across users".to_owned());
     }
 }
 
@@ -218,14 +218,18 @@ fn plan_refusals(plans: &[TablePlan]) -> Vec<String> {
 }
 
 /// All reasons at once, and the `--only` that leaves the refused tables out.
-fn refuse(refusals: &[String], plans: &[TablePlan], _: &mut Report) -> Result<()> {
+fn refuse(refusals: &[String], plans: &[TablePlan]) -> Result<()> {
     if refusals.is_empty() {
         return Ok(());
     }
     let refused: Vec<TableType> =
         plans.iter().filter(|plan| !plan.refusals.is_empty()).map(|plan| plan.table.table_type).collect();
-    let mut others: Vec<&str> =
-        plans.iter().map(|plan| plan.table.table_type).filter(|other| !refused.contains(other)).map(TableType::word).collect();
+    let mut others: Vec<&str> = plans
+        .iter()
+        .map(|plan| plan.table.table_type)
+        .filter(|other| !refused.contains(other))
+        .map(TableType::word)
+        .collect();
     others.dedup();
     let mut message = format!("nothing was changed, since this stands in the way:\n  {}", refusals.join("\n  "));
     if !refused.is_empty() && !others.is_empty() {
@@ -234,12 +238,18 @@ fn refuse(refusals: &[String], plans: &[TablePlan], _: &mut Report) -> Result<()
     Err(Stop::Refused(message).into())
 }
 
-/// A table of a plan that is only shown.
-fn planned(plan: &TablePlan, course: &Course) -> TableReport {
-    TableReport { steps: plan.steps(), after: plan.stamp().cloned(), ..planned_only(plan, course) }
+/// A table for which nothing was to be done.
+fn unchanged(table: &Found) -> TableReport {
+    TableReport { outcome: Outcome::Unchanged, ..TableReport::of(table) }
 }
 
-fn planned_only(plan: &TablePlan, _: &Course) -> TableReport {
+/// A table of a plan that is only shown.
+fn planned(plan: &TablePlan) -> TableReport {
+    TableReport { steps: plan.steps.clone(), after: plan.stamp.clone(), ..not_begun(plan) }
+}
+
+/// A table of a walk that did not come to it.
+fn not_begun(plan: &TablePlan) -> TableReport {
     let outcome = match (plan.refusals.is_empty(), plan.is_empty()) {
         (false, _) => Outcome::Refused,
         (true, true) => Outcome::Unchanged,
@@ -260,11 +270,11 @@ fn plan(options: &Options, only: &Only, to: &Target, progress: &mut dyn Progress
         let plans_up = engine.plan(&observed, &up)?;
         let plans_down = engine.plan(&observed, &down)?;
         for (above, below) in plans_up.iter().zip(&plans_down) {
-            let mut table = planned(above, &up);
-            let higher = below.steps().iter().any(|step| step.direction == "down") || below.table.stamp.version() > Some(&to.0);
+            let mut table = planned(above);
+            let higher = !below.steps.is_empty() || below.table.stamp.version() > Some(&to.0);
             if higher {
-                table.steps.extend(below.steps());
-                table.after = below.stamp().cloned();
+                table.steps.extend(below.steps.iter().cloned());
+                table.after = below.stamp.clone();
                 table.refusals.extend(below.refusals.iter().cloned());
                 table.refusals.dedup();
             }
@@ -273,35 +283,13 @@ fn plan(options: &Options, only: &Only, to: &Target, progress: &mut dyn Progress
         refusals.extend(
             report.tables.iter().flat_map(|table| table.refusals.iter().map(|why| format!("{}: {why}", table.name))),
         );
-        if refusals.is_empty() { Ok(()) } else { refuse(&refusals, &plans_up, report) }
+        if refusals.is_empty() { Ok(()) } else { refuse(&refusals, &plans_up) }
     })
 }
 
-/// What a stamp claims and the table lacks.
-fn drift(engine: &mut Engine<'_>, observed: &Observed, table: &Found) -> Vec<String> {
-    let Some(stamp) = table.stamp.version() else { return Vec::new() };
-    let mut drift = Vec::new();
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version <= *stamp) {
-        for step in migration.steps(table.table_type) {
-            if !matches!(step, Step::Move(_)) && !engine.holds(observed, table, step) {
-                drift.push(lacks(step));
-            }
-        }
-    }
-    drift
-}
-
-/// The version a table's shape has: the newest whose facts, and those of all before it, it holds.
-fn shape_version(engine: &mut Engine<'_>, observed: &Observed, table: &Found) -> Version {
-    let mut shape = oldest();
-    for migration in MIGRATIONS {
-        let mut facts = migration.steps(table.table_type).iter().filter(|step| !matches!(step, Step::Move(_)));
-        if !facts.all(|step| engine.holds(observed, table, step)) {
-            break;
-        }
-        shape = &migration.version;
-    }
-    shape.clone()
+/// What a stamp claims and the table lacks, in words.
+fn drift(observed: &Observed, table: &Found) -> Vec<String> {
+    observed.drift(table).into_iter().map(|step| format!("lacks {}", step.describe())).collect()
 }
 
 /// `current`: one line.
@@ -312,7 +300,7 @@ fn current(options: &Options, check: bool, progress: &mut dyn Progress, report: 
         report.warnings.extend(observed.survey.refusals.iter().cloned());
         let found = &observed.survey.found;
         for table in found {
-            let drift = drift(engine, &observed, table);
+            let drift = drift(&observed, table);
             report.tables.push(TableReport { drift, ..TableReport::of(table) });
         }
         // A runs table without a stamp was made by hand or by a migration that was killed: its sessions tell the version.
@@ -320,11 +308,15 @@ fn current(options: &Options, check: bool, progress: &mut dyn Progress, report: 
         let lowest = counted.clone().filter_map(|table| table.stamp.version()).min();
         report.current = Some(format!("v{}", lowest.unwrap_or_else(|| oldest())));
         if found.is_empty() {
-            report.notes.push("the database has no table of Agno's: a new one is at v2.0.0 until Agno makes tables".to_owned());
+            report
+                .notes
+                .push("the database has no table of Agno's: a new one is at v2.0.0 until Agno makes tables".to_owned());
         }
         for table in counted.clone() {
             match &table.stamp {
-                Stamp::Unknown(text) => report.warnings.push(format!("{} is stamped {text}, which is not known", table.name)),
+                Stamp::Unknown(text) => {
+                    report.warnings.push(format!("{} is stamped {text}, which is not known", table.name))
+                }
                 stamp => {
                     let version = stamp.version();
                     if version > lowest {
@@ -353,9 +345,9 @@ fn status(options: &Options, check: bool, progress: &mut dyn Progress, report: &
         let plans = engine.plan(&observed, &course)?;
         for table in &observed.survey.found {
             let plan = plans.iter().find(|plan| plan.table.name == table.name);
-            let mut row = plan.map_or_else(|| TableReport::of(table), |plan| planned(plan, &course));
-            row.drift = drift(engine, &observed, table);
-            row.shape = Some(shape_version(engine, &observed, table));
+            let mut row = plan.map_or_else(|| TableReport::of(table), planned);
+            row.drift = drift(&observed, table);
+            row.shape = Some(observed.shape_version(table));
             row.rows = Some(engine.rows(&table.name)?);
             report.tables.push(row);
         }
@@ -371,31 +363,5 @@ fn checked(pending: bool, report: &mut Report) {
         report.exit_code = DRIFT;
     } else if pending {
         report.exit_code = PENDING;
-    }
-}
-
-impl Engine<'_> {
-    /// The rows of a table.
-    fn rows(&mut self, table: &str) -> Result<u64> {
-        let sql = format!("SELECT count(*) FROM {}", self.backend.dialect().table(table));
-        let count = self.backend.query(&sql, &[])?.into_iter().flatten().flatten().next();
-        count.unwrap_or_default().parse().context("counting rows")
-    }
-
-    /// Whether a table holds a fact.
-    fn holds(&mut self, observed: &Observed, table: &Found, step: &Step) -> bool {
-        let Some(shape) = observed.catalog.tables.get(&table.name) else { return false };
-        let nothing = Default::default();
-        let runs = table.runs.as_deref().map(|name| (name, observed.catalog.tables.get(name)));
-        let subject = crate::plan::Subject {
-            table: &table.name,
-            shape,
-            runs,
-            names: &observed.catalog.names,
-            archived: &nothing,
-            runs_referenced_by: &[],
-            dialect: self.backend.dialect(),
-        };
-        crate::plan::decide(step, Direction::Up, &subject) == crate::plan::Decision::Holds
     }
 }

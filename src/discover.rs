@@ -180,7 +180,9 @@ fn check_named(table_type: TableType, name: &str, catalog: &Catalog, survey: &mu
     match catalog.tables.get(name) {
         None if others.is_empty() || table_type == TableType::Runs => {
             if table_type != TableType::Runs {
-                survey.warnings.push(format!("there is no table {name} ({table_type}): skipped, Agno makes it at first use"));
+                survey
+                    .warnings
+                    .push(format!("there is no table {name} ({table_type}): skipped, Agno makes it at first use"));
             }
         }
         None => survey.refusals.push(format!(
@@ -190,7 +192,9 @@ fn check_named(table_type: TableType, name: &str, catalog: &Catalog, survey: &mu
         Some(shape) => {
             if let Err(reason) = judge(shape, table_type) {
                 let reason = reason.unwrap_or_default();
-                survey.refusals.push(format!("{name} is no {table_type} table of Agno: {reason}; correct --table {table_type}="));
+                survey
+                    .refusals
+                    .push(format!("{name} is no {table_type} table of Agno: {reason}; correct --table {table_type}="));
             }
         }
     }
@@ -209,7 +213,10 @@ fn assign_runs(
     let by_key = |sessions: &str| {
         runs_tables.iter().find(|runs| {
             catalog.tables.get(**runs).is_some_and(|shape| {
-                shape.foreign_keys.iter().any(|key| key.columns == ["session_id"] && key.parent.eq_ignore_ascii_case(sessions))
+                shape
+                    .foreign_keys
+                    .iter()
+                    .any(|key| key.columns == ["session_id"] && key.parent.eq_ignore_ascii_case(sessions))
             })
         })
     };

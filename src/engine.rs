@@ -2,16 +2,17 @@
 //! this walk, fed with different steps.
 
 use crate::archive::{self, Archive};
-use crate::backend::{Backend, Catalog};
+use crate::backend::{Backend, Catalog, Dialect};
 use crate::discover::{self, Found, Named, Stamp, Survey};
 use crate::error::Stop;
 use crate::guards;
-use crate::plan::{self, Action, Decision, Guard, Subject};
+use crate::plan::{self, Action, Decision, Subject};
 use crate::progress::{Event, Progress, interrupted};
-use crate::report::{Outcome, StepReport, TableReport};
+use crate::report::{StepReport, TableReport};
 use crate::rows;
-use crate::schema::tables::{TableType, VERSIONS_TABLE};
-use crate::schema::{Direction, MIGRATIONS, Move, Shape, Step};
+use crate::schema::tables::{ARCHIVE_TABLE, TableType, VERSIONS_TABLE};
+use crate::schema::versions::oldest;
+use crate::schema::{Direction, MIGRATIONS, Migration, Move, Shape, Step};
 use crate::stamps;
 use anyhow::{Context, Result, anyhow};
 use semver::Version;
@@ -89,7 +90,7 @@ impl Course {
 
     /// The versions to walk over, in order, with their steps for a type, in order.
     fn legs(&self, table_type: TableType) -> Vec<Leg> {
-        let leg = |migration: &'static crate::schema::Migration| Leg {
+        let leg = |migration: &'static Migration| Leg {
             version: migration.version.clone(),
             steps: migration.steps(table_type).iter().collect(),
         };
@@ -115,40 +116,147 @@ struct Leg {
     steps: Vec<&'static Step>,
 }
 
-/// What a leg takes, found out without changing anything.
-struct Planned {
-    version: Version,
-    steps: Vec<StepReport>,
-}
-
-/// A table and what its walk takes.
+/// A table and what its walk takes, found out without changing anything.
 pub struct TablePlan {
     /// The table.
     pub table: Found,
-    /// What it takes, by version.
-    legs: Vec<Planned>,
+    /// What it takes, in order.
+    pub steps: Vec<StepReport>,
     /// What stands in the way.
     pub refusals: Vec<String>,
-    /// What the table is stamped with when the walk is over.
-    stamp: Option<Version>,
-    /// The statements, for a rehearsal.
-    statements: Vec<String>,
+    /// What the table is stamped with when the walk is over; `None` when its stamp stays.
+    pub stamp: Option<Version>,
+    /// The versions that take something.
+    versions: BTreeSet<Version>,
 }
 
 impl TablePlan {
-    /// Every step, in order.
-    pub fn steps(&self) -> Vec<StepReport> {
-        self.legs.iter().flat_map(|leg| leg.steps.clone()).collect()
-    }
-
-    /// What the table is stamped with when the walk is over; `None` when its stamp stays.
-    pub fn stamp(&self) -> Option<&Version> {
-        self.stamp.as_ref()
-    }
-
     /// Nothing is to be done, not even a stamp to be written.
     pub fn is_empty(&self) -> bool {
-        self.legs.is_empty() && self.stamp.is_none()
+        self.steps.is_empty() && self.stamp.is_none()
+    }
+}
+
+/// Everything that was observed before anything is decided.
+pub struct Observed {
+    /// The tables of the database.
+    pub catalog: Catalog,
+    /// Agno's among them.
+    pub survey: Survey,
+    /// Columns with values in the archive, by table.
+    archived: BTreeMap<String, BTreeSet<String>>,
+    dialect: &'static dyn Dialect,
+}
+
+/// A table on its way through the versions.
+struct State {
+    shape: Shape,
+    runs: Option<Shape>,
+    names: BTreeSet<String>,
+    archived: BTreeSet<String>,
+    referenced_by: Vec<String>,
+    /// The column of an owner was there before the walk.
+    had_owner: bool,
+    stamp: Version,
+}
+
+/// What a walk does with what it decides.
+enum Mode<'m> {
+    /// Notes it in a plan.
+    Tell(&'m mut TablePlan),
+    /// Does it and notes it in a report.
+    Do(&'m mut TableReport),
+}
+
+impl Mode<'_> {
+    /// A plan collects every reason, a change stops at the first.
+    fn refuse(&mut self, why: String) -> Result<()> {
+        match self {
+            Mode::Tell(plan) => plan.refusals.push(why),
+            Mode::Do(_) => return Err(Stop::Refused(why).into()),
+        }
+        Ok(())
+    }
+}
+
+impl Observed {
+    fn has_archive(&self) -> bool {
+        self.catalog.tables.contains_key(ARCHIVE_TABLE)
+    }
+
+    /// A table as the walk finds it; `None` when it has gone.
+    fn state(&self, table: &Found, stamp: Version) -> Option<State> {
+        let shape = self.catalog.tables.get(&table.name)?.clone();
+        Some(State {
+            had_owner: shape.column(archive::OWNER).is_some(),
+            shape,
+            runs: table.runs.as_ref().and_then(|runs| self.catalog.tables.get(runs)).cloned(),
+            names: self.catalog.names.clone(),
+            archived: self.archived.get(&table.name).cloned().unwrap_or_default(),
+            referenced_by: referencing(&self.catalog, table.runs.as_deref(), &table.name),
+            stamp,
+        })
+    }
+
+    /// The facts of a version that a table lacks.
+    fn lacking(&self, table: &Found, migration: &Migration) -> Vec<&'static Step> {
+        let Some(mut state) = self.state(table, oldest().clone()) else { return Vec::new() };
+        state.archived.clear();
+        let lacks = |step: &&Step| {
+            !matches!(step, Step::Move(_))
+                && plan::decide(step, Direction::Up, &state.subject(table, self.dialect)) != Decision::Holds
+        };
+        migration.steps(table.table_type).iter().filter(lacks).collect()
+    }
+
+    /// What the stamp of a table claims and the table lacks.
+    pub fn drift(&self, table: &Found) -> Vec<&'static Step> {
+        let Some(stamp) = table.stamp.version() else { return Vec::new() };
+        let claimed = MIGRATIONS.iter().filter(|migration| migration.version <= *stamp);
+        claimed.flat_map(|migration| self.lacking(table, migration)).collect()
+    }
+
+    /// The version the shape of a table has: the newest whose facts, and those of all before it, it holds.
+    pub fn shape_version(&self, table: &Found) -> Version {
+        let held = MIGRATIONS.iter().take_while(|migration| self.lacking(table, migration).is_empty());
+        held.last().map_or(oldest(), |migration| &migration.version).clone()
+    }
+}
+
+impl State {
+    fn subject<'s>(&'s self, table: &'s Found, dialect: &'s dyn Dialect) -> Subject<'s> {
+        Subject {
+            table: &table.name,
+            shape: &self.shape,
+            runs: table.runs.as_deref().map(|name| (name, self.runs.as_ref())),
+            names: &self.names,
+            archived: &self.archived,
+            runs_referenced_by: &self.referenced_by,
+            dialect,
+        }
+    }
+
+    /// Predicts what an action leaves.
+    fn predict(&mut self, table: &Found, action: &Action, dialect: &dyn Dialect) {
+        self.shape = plan::after(&self.shape, action, &table.name, dialect);
+        match action {
+            Action::CreateTable { name, table, parent, indexes } => {
+                self.runs = Some(plan::created(table, parent, indexes, dialect));
+                self.names.insert(name.clone());
+                self.names.extend(indexes.iter().cloned());
+            }
+            Action::CreateIndex { name, .. } => {
+                self.names.insert(name.clone());
+            }
+            Action::DropTable { name } => {
+                self.runs = None;
+                self.names.remove(name);
+            }
+            Action::DropIndex { name } => {
+                self.names.remove(name);
+            }
+            _ => {}
+        }
     }
 }
 
@@ -162,16 +270,6 @@ pub struct Engine<'a> {
     pub settings: Settings,
 }
 
-/// Everything that was observed before anything is decided.
-pub struct Observed {
-    /// The tables of the database.
-    pub catalog: Catalog,
-    /// Agno's among them.
-    pub survey: Survey,
-    /// Columns with values in the archive, by table.
-    archived: BTreeMap<String, BTreeSet<String>>,
-}
-
 impl Engine<'_> {
     /// Looks at the whole database.
     pub fn observe(&mut self) -> Result<Observed> {
@@ -179,43 +277,34 @@ impl Engine<'_> {
         let stamps = stamps::read(self.backend, &catalog, &self.settings.versions_table)?;
         let survey = discover::survey(&catalog, &stamps, &self.settings.named, &self.settings.versions_table);
         let archived = archive::columns(self.backend, &catalog)?;
-        Ok(Observed { catalog, survey, archived })
+        Ok(Observed { catalog, survey, archived, dialect: self.backend.dialect() })
     }
 
-    /// The tables a walk is about: those of the chosen types. Runs tables go with their sessions.
-    pub fn chosen<'o>(&self, observed: &'o Observed) -> Vec<&'o Found> {
-        let only = self.settings.only.as_ref();
-        let is_chosen = |found: &&Found| {
-            found.table_type != TableType::Runs && only.is_none_or(|only| only.contains(&found.table_type))
-        };
-        observed.survey.found.iter().filter(is_chosen).collect()
+    /// The rows of a table.
+    pub fn rows(&mut self, table: &str) -> Result<u64> {
+        let sql = format!("SELECT count(*) FROM {}", self.backend.dialect().table(table));
+        let count = self.backend.query(&sql, &[])?.into_iter().flatten().flatten().next();
+        count.unwrap_or_default().parse().with_context(|| format!("counting the rows of {table}"))
     }
 
-    /// Finds out what a walk takes for every table, and what stands in the way, without changing anything.
+    /// Finds out what a walk takes for every table of the chosen types, and what stands in the way, without changing
+    /// anything. Runs tables go with their sessions.
     pub fn plan(&mut self, observed: &Observed, course: &Course) -> Result<Vec<TablePlan>> {
-        let tables: Vec<Found> = self.chosen(observed).into_iter().cloned().collect();
-        let mut plans = Vec::new();
-        let mut names = observed.catalog.names.clone();
-        for table in tables {
-            let mut plan = self.plan_table(observed, &mut names, table, course)?;
-            if plan.refusals.is_empty() && !plan.statements.is_empty() {
-                plan.refusals.extend(self.backend.rehearse(&plan.statements)?);
-            }
-            plans.push(plan);
-        }
-        Ok(plans)
+        let only = self.settings.only.clone();
+        let is_chosen = |found: &&Found| {
+            found.table_type != TableType::Runs && only.as_ref().is_none_or(|only| only.contains(&found.table_type))
+        };
+        observed.survey.found.iter().filter(is_chosen).map(|table| self.plan_table(observed, table, course)).collect()
     }
 
-    fn plan_table(
-        &mut self,
-        observed: &Observed,
-        names: &mut BTreeSet<String>,
-        table: Found,
-        course: &Course,
-    ) -> Result<TablePlan> {
-        let dialect = self.backend.dialect();
-        let mut plan = TablePlan { legs: Vec::new(), refusals: Vec::new(), stamp: None, statements: Vec::new(), table };
-        let table = plan.table.clone();
+    fn plan_table(&mut self, observed: &Observed, table: &Found, course: &Course) -> Result<TablePlan> {
+        let mut plan = TablePlan {
+            table: table.clone(),
+            steps: Vec::new(),
+            refusals: Vec::new(),
+            stamp: None,
+            versions: BTreeSet::new(),
+        };
         let Some(stamp) = table.stamp.version() else {
             if let Stamp::Unknown(text) = &table.stamp {
                 plan.refusals.push(format!(
@@ -225,188 +314,145 @@ impl Engine<'_> {
             }
             return Ok(plan);
         };
-        let Some(mut shape) = observed.catalog.tables.get(&table.name).cloned() else { return Ok(plan) };
-        let mut runs = table.runs.as_ref().and_then(|runs| observed.catalog.tables.get(runs)).cloned();
-        let nothing = BTreeSet::new();
-
+        let Some(mut state) = observed.state(table, stamp.clone()) else { return Ok(plan) };
         for leg in course.legs(table.table_type) {
-            let mut steps = Vec::new();
-            let mut changes_shape = false;
-            for step in &leg.steps {
-                let referenced = referencing(&observed.catalog, table.runs.as_deref(), &table.name);
-                let subject = Subject {
-                    table: &table.name,
-                    shape: &shape,
-                    runs: table.runs.as_deref().map(|name| (name, runs.as_ref())),
-                    names,
-                    archived: observed.archived.get(&table.name).unwrap_or(&nothing),
-                    runs_referenced_by: &referenced,
-                    dialect,
-                };
-                let (actions, guards) = match plan::decide(step, course.direction(), &subject) {
-                    Decision::Holds => continue,
-                    Decision::Refuse(why) => {
-                        plan.refusals.push(why);
-                        continue;
-                    }
-                    Decision::Do(actions, guards) => (actions, guards),
-                };
-                if let Step::Move(rows) = step
-                    && !self.is_due(*rows, &table, &shape, &leg.version, stamp, course, changes_shape, observed)?
-                {
-                    continue;
-                }
-                for guard in &guards {
-                    plan.refusals.extend(self.check(guard, &table, &shape, observed.has_archive())?);
-                }
-                for action in actions {
-                    if matches!(&action, Action::Archive(column) if !self.has_values(&table, &shape, column.name)?) {
-                        continue;
-                    }
-                    changes_shape |= !matches!(action, Action::Move(..) | Action::Restore { .. } | Action::Archive(_));
-                    match dialect.render(&table.name, &action, &shape, self.settings.now) {
-                        Err(why) => plan.refusals.push(why),
-                        Ok(sql) => {
-                            plan.statements.extend(sql.clone());
-                            steps.push(StepReport::new(&leg.version, course.direction(), &action, sql));
-                        }
-                    }
-                    note_names(names, &action);
-                    shape = plan::after(&shape, &action, &table.name, dialect);
-                    match &action {
-                        Action::CreateTable { table: new, parent, indexes, .. } => {
-                            runs = Some(plan::created(new, parent, indexes, dialect));
-                        }
-                        Action::DropTable { .. } => runs = None,
-                        _ => {}
-                    }
-                }
-            }
-            if !steps.is_empty() {
-                plan.legs.push(Planned { version: leg.version, steps });
+            let before = plan.steps.len();
+            self.take(table, &leg, course, observed, &mut state, &mut Mode::Tell(&mut plan))?;
+            if plan.steps.len() > before {
+                plan.versions.insert(leg.version);
             }
         }
-        plan.stamp = self.final_stamp(&table, stamp, course, &shape, runs.as_ref(), observed, &plan);
+        let statements: Vec<String> = plan.steps.iter().flat_map(|step| step.sql.clone()).collect();
+        if plan.refusals.is_empty() && !statements.is_empty() {
+            plan.refusals.extend(self.backend.rehearse(&statements)?);
+        }
+        plan.stamp = self.final_stamp(table, course, &state, plan.steps.is_empty());
         Ok(plan)
     }
 
     /// What a table is stamped with at the end; `None` when its stamp is right as it is.
-    #[allow(clippy::too_many_arguments)]
-    fn final_stamp(
-        &self,
-        table: &Found,
-        stamp: &Version,
-        course: &Course,
-        shape: &Shape,
-        runs: Option<&Shape>,
-        observed: &Observed,
-        plan: &TablePlan,
-    ) -> Option<Version> {
-        let target = course.target();
-        let stamped = table.stamp != Stamp::None;
-        let right = match course {
-            // Schema 2.0.0 needs no stamp.
+    fn final_stamp(&self, table: &Found, course: &Course, end: &State, unchanged: bool) -> Option<Version> {
+        let (target, stamp) = (course.target(), &end.stamp);
+        let is_right = match course {
             Course::Up { .. } => stamp >= target,
             Course::Down { .. } if stamp > target => false,
-            Course::Down { .. } => {
-                // A lower table is left alone, unless all that the target wants is there: then only the stamp is missing.
-                stamp == target && (stamped || plan.legs.is_empty())
-                    || !self.holds_up_to(table, stamp, target, shape, runs, observed)
-            }
+            // Schema 2.0.0 needs no stamp.
+            Course::Down { .. } if stamp == target => unchanged || table.stamp != Stamp::None,
+            // A lower table is left alone, unless all that the target wants is there and only the stamp is missing.
+            Course::Down { .. } => !self.has_all_up_to(table, target, end),
         };
-        (!right).then(|| target.clone())
+        (!is_right).then(|| target.clone())
     }
 
     /// Whether a table has every fact of versions up to `target`, and no data move between its stamp and there.
-    fn holds_up_to(
-        &self,
-        table: &Found,
-        stamp: &Version,
-        target: &Version,
-        shape: &Shape,
-        runs: Option<&Shape>,
-        observed: &Observed,
-    ) -> bool {
-        let nothing = BTreeSet::new();
-        let subject = Subject {
-            table: &table.name,
-            shape,
-            runs: table.runs.as_deref().map(|name| (name, runs)),
-            names: &observed.catalog.names,
-            archived: &nothing,
-            runs_referenced_by: &[],
-            dialect: self.backend.dialect(),
-        };
+    fn has_all_up_to(&self, table: &Found, target: &Version, state: &State) -> bool {
+        let subject = state.subject(table, self.backend.dialect());
         MIGRATIONS.iter().filter(|migration| migration.version <= *target).all(|migration| {
             migration.steps(table.table_type).iter().all(|step| match step {
-                Step::Move(_) => migration.version <= *stamp,
+                Step::Move(_) => migration.version <= state.stamp,
                 step => plan::decide(step, Direction::Up, &subject) == Decision::Holds,
             })
         })
     }
 
+    /// Takes one version's steps: decides each, and tells or does what it takes.
+    fn take(
+        &mut self,
+        table: &Found,
+        leg: &Leg,
+        course: &Course,
+        observed: &Observed,
+        state: &mut State,
+        mode: &mut Mode<'_>,
+    ) -> Result<()> {
+        let dialect = self.backend.dialect();
+        let mut changes_shape = false;
+        for step in &leg.steps {
+            let (actions, guards) = match plan::decide(step, course.direction(), &state.subject(table, dialect)) {
+                Decision::Holds => continue,
+                Decision::Refuse(why) => {
+                    mode.refuse(why)?;
+                    continue;
+                }
+                Decision::Do(actions, guards) => (actions, guards),
+            };
+            if let Step::Move(rows) = step
+                && !self.is_due(*rows, table, leg, course, state, changes_shape)?
+            {
+                continue;
+            }
+            for guard in &guards {
+                if let Some(why) = guards::check(self.backend, guard, table, &state.shape, observed.has_archive())? {
+                    mode.refuse(why)?;
+                }
+            }
+            for action in actions {
+                changes_shape |= action.changes_shape();
+                match mode {
+                    Mode::Tell(plan) => match dialect.render(&table.name, &action, &state.shape, self.settings.now) {
+                        Ok(sql) => plan.steps.push(StepReport::new(&leg.version, course.direction(), &action, sql)),
+                        Err(why) => plan.refusals.push(why),
+                    },
+                    Mode::Do(report) => {
+                        let done = self.act(table, &action, &state.shape, observed, report);
+                        if done.with_context(|| action.done())? {
+                            report.done(&leg.version, course.direction(), &action);
+                        }
+                    }
+                }
+                state.predict(table, &action, dialect);
+                if let Mode::Do(_) = mode {
+                    // What is there counts, not what was predicted.
+                    state.shape = self.backend.shape(&table.name)?.ok_or_else(gone)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether rows have to move. Shapes tell that of columns and keys; this is asked of the rows.
-    #[allow(clippy::too_many_arguments)]
     fn is_due(
         &mut self,
         rows: Move,
         table: &Found,
-        shape: &Shape,
-        version: &Version,
-        stamp: &Version,
+        leg: &Leg,
         course: &Course,
+        state: &State,
         changes_shape: bool,
-        observed: &Observed,
     ) -> Result<bool> {
         let backend = &mut *self.backend;
         match (rows, course) {
             (Move::Runs, Course::Up { moves, .. }) => {
-                let due = version > stamp || *moves == Moves::Again || changes_shape;
-                Ok(due && rows::any_runs(backend, &table.name)?)
+                // A stamp that claims the version of a table made only now lies about its rows too.
+                let is_due = leg.version > state.stamp || *moves == Moves::Again || changes_shape;
+                Ok(is_due && rows::any_runs(backend, &table.name)?)
             }
             (Move::Runs, Course::Down { .. }) => Ok(true),
-            (Move::OpenDay, Course::Up { .. }) => Ok(changes_shape && {
-                let owned = shape.column(archive::OWNER).is_some() && observed.has_column(&table.name, archive::OWNER);
-                rows::open_day(backend, &table.name, owned)?.is_some()
-            }),
-            (Move::OwnedRows, Course::Up { .. }) => {
-                Ok(observed.archived.get(&table.name).is_some_and(|columns| columns.contains(table.table_type.known().key[0])))
+            (Move::OpenDay, Course::Up { .. }) => {
+                Ok(changes_shape && rows::open_day(backend, &table.name, state.had_owner)?.is_some())
             }
-            (Move::OwnedRows, Course::Down { .. }) => archive_of(backend, table).has_owned_rows(shape),
+            (Move::OwnedRows, Course::Up { .. }) => Ok(state.archived.contains(table.table_type.known().key[0])),
+            (Move::OwnedRows, Course::Down { .. }) => archive_of(backend, table).has_owned_rows(&state.shape),
             (Move::EntityKeys, Course::Up { .. }) => rows::any_shared_keys(backend, &table.name),
             (Move::OpenDay | Move::EntityKeys, Course::Down { .. }) => Ok(false),
         }
     }
 
-    fn check(&mut self, guard: &Guard, table: &Found, shape: &Shape, archived: bool) -> Result<Option<String>> {
-        guards::check(self.backend, guard, table, shape, archived)
-    }
-
-    fn has_values(&mut self, table: &Found, shape: &Shape, column: &str) -> Result<bool> {
-        if shape.column(column).is_none() || !self.backend.shape(&table.name)?.is_some_and(|s| s.column(column).is_some()) {
-            return Ok(false);
-        }
-        let dialect = self.backend.dialect();
-        let sql = format!("SELECT 1 FROM {} WHERE {} IS NOT NULL LIMIT 1", dialect.table(&table.name), dialect.quote(column));
-        Ok(!self.backend.query(&sql, &[])?.is_empty())
-    }
-
     /// Walks one table: a transaction per version that takes something, each with its stamp.
-    pub fn walk(&mut self, planned: &TablePlan, observed: &Observed, course: &Course) -> Result<TableReport, Box<Failed>> {
+    pub fn walk(&mut self, planned: &TablePlan, course: &Course) -> Result<TableReport, Box<Failed>> {
         let started = Instant::now();
         let table = &planned.table;
-        let mut report = TableReport::new(table, course);
+        let mut report = TableReport::of(table);
         self.progress.on(Event::Table { name: table.name.clone(), work: format!("to v{}", course.target()) });
         let legs = course.legs(table.table_type);
-        let mut due: Vec<&Leg> =
-            legs.iter().filter(|leg| planned.legs.iter().any(|planned| planned.version == leg.version)).collect();
+        let mut due: Vec<&Leg> = legs.iter().filter(|leg| planned.versions.contains(&leg.version)).collect();
         let stamp_only = Leg { version: course.target().clone(), steps: Vec::new() };
-        if due.is_empty() && planned.stamp.is_some() {
+        if due.is_empty() {
             due.push(&stamp_only);
         }
         for (at, leg) in due.iter().enumerate() {
             let stamp = if at + 1 == due.len() { planned.stamp.clone() } else { Some(stamp_after(leg, course)) };
-            if let Err(error) = self.leg(table, leg, stamp, observed, course, &mut report) {
+            if let Err(error) = self.transaction(table, leg, stamp, course, &mut report) {
                 report.failed(started.elapsed());
                 self.progress.on(Event::TableDone);
                 let error = error.context(format!("{} to v{}", table.name, leg.version));
@@ -419,12 +465,11 @@ impl Engine<'_> {
     }
 
     /// One version of one table, in one transaction with its stamp.
-    fn leg(
+    fn transaction(
         &mut self,
         table: &Found,
         leg: &Leg,
         stamp: Option<Version>,
-        observed: &Observed,
         course: &Course,
         report: &mut TableReport,
     ) -> Result<()> {
@@ -433,7 +478,7 @@ impl Engine<'_> {
         }
         self.backend.begin(self.settings.lock_wait, self.progress)?;
         let before = report.clone();
-        let outcome = self.in_transaction(table, leg, stamp, observed, course, report).and_then(|()| self.backend.commit());
+        let outcome = self.in_transaction(table, leg, stamp, course, report).and_then(|()| self.backend.commit());
         if outcome.is_err() {
             // What the transaction did never was; the first error is the one that counts.
             *report = before;
@@ -447,134 +492,68 @@ impl Engine<'_> {
         table: &Found,
         leg: &Leg,
         stamp: Option<Version>,
-        observed: &Observed,
         course: &Course,
         report: &mut TableReport,
     ) -> Result<()> {
-        let dialect = self.backend.dialect();
-        let gone = || anyhow!("the table has gone since it was found: run the command again");
         // Observed again inside the lock: another migration may have been here first.
-        let catalog = self.backend.catalog()?;
-        let observed = Observed {
-            archived: archive::columns(self.backend, &catalog)?,
-            survey: observed.survey.clone(),
-            catalog,
-        };
-        let mut shape = observed.catalog.tables.get(&table.name).cloned().ok_or_else(gone)?;
-        let stamps = stamps::read(self.backend, &observed.catalog, &self.settings.versions_table)?;
-        let current = Stamp::read(stamps.get(&table.name).map(String::as_str));
-        let Some(current) = current.version().cloned() else {
+        let observed = self.observe()?;
+        let there =
+            observed.survey.found.iter().find(|found| found.name == table.name && found.table_type == table.table_type);
+        let now = there.ok_or_else(gone)?;
+        let Some(current) = now.stamp.version().cloned() else {
             return Err(Stop::Refused("its stamp has changed to a version that is not known".to_owned()).into());
         };
-        let mut names = observed.catalog.names.clone();
-        let nothing = BTreeSet::new();
-        let mut changes_shape = false;
-        for step in &leg.steps {
-            let runs = match &table.runs {
-                Some(runs) => self.backend.shape(runs)?,
-                None => None,
-            };
-            let referenced = referencing(&observed.catalog, table.runs.as_deref(), &table.name);
-            let subject = Subject {
-                table: &table.name,
-                shape: &shape,
-                runs: table.runs.as_deref().map(|name| (name, runs.as_ref())),
-                names: &names,
-                archived: observed.archived.get(&table.name).unwrap_or(&nothing),
-                runs_referenced_by: &referenced,
-                dialect,
-            };
-            let (actions, guards) = match plan::decide(step, course.direction(), &subject) {
-                Decision::Holds => continue,
-                Decision::Refuse(why) => return Err(Stop::Refused(why).into()),
-                Decision::Do(actions, guards) => (actions, guards),
-            };
-            if let Step::Move(rows) = step
-                && !self.is_due(*rows, table, &shape, &leg.version, &current, course, changes_shape, &observed)?
-            {
-                continue;
-            }
-            for guard in &guards {
-                if let Some(why) = self.check(guard, table, &shape, observed.has_archive())? {
-                    return Err(Stop::Refused(why).into());
-                }
-            }
-            for action in actions {
-                changes_shape |= !matches!(action, Action::Move(..) | Action::Restore { .. } | Action::Archive(_));
-                self.act(table, &leg.version, &action, &shape, &observed, course, report)
-                    .with_context(|| action.done())?;
-                note_names(&mut names, &action);
-                shape = self.backend.shape(&table.name)?.ok_or_else(gone)?;
-            }
+        let mut state = observed.state(now, current.clone()).ok_or_else(gone)?;
+        self.take(now, leg, course, &observed, &mut state, &mut Mode::Do(report))?;
+        // Another migration may have stamped it higher meanwhile: up never lowers a stamp.
+        let is_lowered = |stamp: &Version| course.direction() == Direction::Up && current >= *stamp;
+        match stamp.filter(|stamp| !is_lowered(stamp)) {
+            Some(stamp) => self.stamp(now, &stamp, report),
+            None => Ok(()),
         }
-        if let Some(stamp) = stamp {
-            self.stamp(table, &stamp, &current, course, report)?;
-        }
-        Ok(())
     }
 
-    /// Does one action and notes it in the report.
-    #[allow(clippy::too_many_arguments)]
+    /// Does one action; false when there was nothing to do.
     fn act(
         &mut self,
         table: &Found,
-        version: &Version,
         action: &Action,
         shape: &Shape,
         observed: &Observed,
-        course: &Course,
         report: &mut TableReport,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let backend = &mut *self.backend;
         match action {
             Action::Archive(column) => {
-                let unowned = column.fill == Some("''");
-                let kept = archive_of(backend, table).keep(column.name, unowned)?;
+                let kept = archive_of(backend, table).keep(column)?;
                 report.archived += kept;
-                if kept > 0 {
-                    report.done(version, course.direction(), action);
-                }
-                return Ok(());
+                return Ok(kept > 0);
             }
             Action::Restore { column, over } => {
-                report.restored += archive_of(backend, table).restore(column.name, column.column_type, *over)?;
+                report.restored += archive_of(backend, table).restore(column, *over)?;
             }
             Action::Move(rows, direction) => {
-                let moved = rows::apply(backend, *rows, *direction, table, shape, &observed.survey, self.progress)?;
-                report.add(moved);
+                report.add(rows::apply(backend, *rows, *direction, table, shape, &observed.survey, self.progress)?);
             }
             _ => {
-                let parent = match action {
-                    Action::DropTable { name } => name,
-                    _ => &table.name,
-                };
-                let orphans = backend.orphans_of(parent)?;
-                let statements = backend.dialect().render(&table.name, action, shape, self.settings.now);
-                for statement in statements.map_err(Stop::Refused)? {
-                    backend.execute(&statement, &[]).with_context(|| format!("running: {}", first_line(&statement)))?;
+                let rendered = backend.dialect().render(&table.name, action, shape, self.settings.now);
+                let statements = rendered.map_err(Stop::Refused)?;
+                // Several statements: the table is made anew, and the rows that point to it must still find theirs.
+                let is_rebuilt = statements.len() > 1 && !matches!(action, Action::CreateTable { .. });
+                let orphans = if is_rebuilt { backend.orphans_of(&table.name)? } else { 0 };
+                for statement in statements {
+                    let first = statement.lines().next().unwrap_or_default();
+                    backend.execute(&statement, &[]).with_context(|| format!("running: {first}"))?;
                 }
-                let dropped = matches!(action, Action::DropTable { .. });
-                if !dropped && backend.orphans_of(parent)? > orphans {
+                if is_rebuilt && backend.orphans_of(&table.name)? > orphans {
                     return Err(anyhow!("rows of other tables would lose the row they belong to"));
                 }
             }
         }
-        report.done(version, course.direction(), action);
-        Ok(())
+        Ok(true)
     }
 
-    fn stamp(
-        &mut self,
-        table: &Found,
-        stamp: &Version,
-        current: &Version,
-        course: &Course,
-        report: &mut TableReport,
-    ) -> Result<()> {
-        // Another migration may have stamped it higher meanwhile: up never lowers a stamp.
-        if course.direction() == Direction::Up && current >= stamp {
-            return Ok(());
-        }
+    fn stamp(&mut self, table: &Found, stamp: &Version, report: &mut TableReport) -> Result<()> {
         let versions = &self.settings.versions_table;
         stamps::write(self.backend, versions, &table.name, stamp)?;
         if let Some(runs) = &table.runs {
@@ -588,14 +567,8 @@ impl Engine<'_> {
     }
 }
 
-impl Observed {
-    fn has_archive(&self) -> bool {
-        self.catalog.tables.contains_key(crate::schema::tables::ARCHIVE_TABLE)
-    }
-
-    fn has_column(&self, table: &str, column: &str) -> bool {
-        self.catalog.tables.get(table).is_some_and(|shape| shape.column(column).is_some())
-    }
+fn gone() -> anyhow::Error {
+    anyhow!("the table has gone since it was found: run the command again")
 }
 
 /// A walk that stopped: what it had done, and why it stopped.
@@ -634,32 +607,4 @@ fn referencing(catalog: &Catalog, runs: Option<&str>, sessions: &str) -> Vec<Str
         .filter(|(name, shape)| *name != runs && *name != sessions && refers(shape))
         .map(|(name, _)| name.clone())
         .collect()
-}
-
-/// Names that an action takes or frees.
-fn note_names(names: &mut BTreeSet<String>, action: &Action) {
-    match action {
-        Action::CreateTable { name, indexes, .. } => {
-            names.insert(name.clone());
-            names.extend(indexes.iter().cloned());
-        }
-        Action::CreateIndex { name, .. } => {
-            names.insert(name.clone());
-        }
-        Action::DropIndex { name } | Action::DropTable { name } => {
-            names.remove(name);
-        }
-        _ => {}
-    }
-}
-
-fn first_line(statement: &str) -> &str {
-    statement.lines().next().unwrap_or_default()
-}
-
-/// The outcome of a table for which nothing was to be done.
-pub fn unchanged(table: &Found, course: &Course) -> TableReport {
-    let mut report = TableReport::new(table, course);
-    report.outcome = Outcome::Unchanged;
-    report
 }

@@ -31,7 +31,9 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Stop::Usage(message) | Stop::Locked(message) | Stop::Refused(message) => f.write_str(message),
-            Stop::Interrupted => f.write_str("interrupted: every table is at a whole version; run the command again to go on"),
+            Stop::Interrupted => {
+                f.write_str("interrupted: every table is at a whole version; run the command again to go on")
+            }
         }
     }
 }

@@ -50,13 +50,7 @@ pub fn listed(ids: &[String]) -> String {
 }
 
 /// Before a column is there its values are those of the archive, or NULL.
-fn unique(
-    backend: &mut dyn Backend,
-    index: &Index,
-    table: &Found,
-    shape: &Shape,
-    archived: bool,
-) -> Result<Option<String>> {
+fn unique(backend: &mut dyn Backend, index: &Index, table: &Found, shape: &Shape, archived: bool) -> Result<Option<String>> {
     let dialect = backend.dialect();
     let (own, key) = (dialect.table(&table.name), dialect.quote(table.table_type.known().key[0]));
     let real = backend.shape(&table.name)?.unwrap_or_default();
@@ -70,9 +64,8 @@ fn unique(
         (None, false) => "NULL".to_owned(),
     };
     // A column that is new and required has one value everywhere: it does not tell rows apart.
-    let is_new_and_required = |column: &&&str| {
-        real.column(column).is_none() && shape.column(column).is_some_and(|column| column.required)
-    };
+    let is_new_and_required =
+        |column: &&&str| real.column(column).is_none() && shape.column(column).is_some_and(|column| column.required);
     let columns: Vec<&&str> = index.columns.iter().filter(|column| !is_new_and_required(column)).collect();
     let mut conditions: Vec<String> = columns.iter().map(|column| format!("{} IS NOT NULL", value(column))).collect();
     if let Some(Condition::Null(column)) = index.condition {
@@ -127,9 +120,6 @@ fn no_orphans(backend: &mut dyn Backend, table: &Found) -> Result<Option<String>
     );
     let orphans: Vec<String> = backend.query(&sql, &[])?.into_iter().flatten().flatten().collect();
     Ok((!orphans.is_empty()).then(|| {
-        format!(
-            "rows of {runs} have no session to go back to: {}; delete them, or restore their sessions",
-            listed(&orphans)
-        )
+        format!("rows of {runs} have no session to go back to: {}; delete them, or restore their sessions", listed(&orphans))
     }))
 }

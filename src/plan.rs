@@ -2,9 +2,7 @@
 
 use crate::backend::Dialect;
 use crate::schema::tables::runs_name;
-use crate::schema::{
-    Column, ColumnShape, ColumnType, Direction, Index, IndexShape, Move, NewTable, Retype, Shape, Step,
-};
+use crate::schema::{Column, ColumnShape, ColumnType, Direction, Index, IndexShape, Move, NewTable, Retype, Shape, Step};
 use std::collections::BTreeSet;
 
 /// What is to be done to a table. A [`Dialect`] writes it as SQL.
@@ -159,9 +157,7 @@ fn decide_up(step: &Step, subject: &Subject<'_>) -> Decision {
                 (Some(_), false) => Decision::Holds,
                 (Some(_), true) => act([Action::Restore { column: *column, over: Over::Null }]),
                 (None, false) => act([Action::AddColumn(*column)]),
-                (None, true) => {
-                    act([Action::AddColumn(*column), Action::Restore { column: *column, over: Over::All }])
-                }
+                (None, true) => act([Action::AddColumn(*column), Action::Restore { column: *column, over: Over::All }]),
             }
         }
         Step::CreateIndex(index) => match missing_index(subject.table, shape, index, subject) {
@@ -228,7 +224,9 @@ fn decide_down(step: &Step, subject: &Subject<'_>) -> Decision {
             None => act([Action::AddColumn(*column)]),
         },
         Step::Move(Move::Runs) => match subject.runs {
-            Some((_, Some(_))) => Decision::Do(vec![Action::Move(Move::Runs, Direction::Down)], vec![Guard::NoOrphans, Guard::Sizes]),
+            Some((_, Some(_))) => {
+                Decision::Do(vec![Action::Move(Move::Runs, Direction::Down)], vec![Guard::NoOrphans, Guard::Sizes])
+            }
             _ => Decision::Holds,
         },
         Step::Move(rows) => act([Action::Move(*rows, Direction::Down)]),
@@ -279,10 +277,7 @@ fn missing_index(on: &str, shape: &Shape, index: &Index, subject: &Subject<'_>) 
 /// `name`, or the first of `name_2`, `name_3` .. that nothing has.
 fn free_name(name: &str, taken: &BTreeSet<String>) -> String {
     let is_free = |name: &String| !taken.iter().any(|there| there.eq_ignore_ascii_case(name));
-    std::iter::once(name.to_owned())
-        .chain((2..).map(|n| format!("{name}_{n}")))
-        .find(is_free)
-        .unwrap_or_default()
+    std::iter::once(name.to_owned()).chain((2..).map(|n| format!("{name}_{n}"))).find(is_free).unwrap_or_default()
 }
 
 fn retype(retypes: impl Iterator<Item = Retype>, subject: &Subject<'_>) -> Decision {
@@ -394,6 +389,11 @@ pub fn created(table: &NewTable, parent: &str, indexes: &[String], dialect: &dyn
 }
 
 impl Action {
+    /// Whether it changes columns, keys or tables, and not only rows.
+    pub fn changes_shape(&self) -> bool {
+        !matches!(self, Action::Move(..) | Action::Restore { .. } | Action::Archive(_))
+    }
+
     /// What it does, for the report: `added column user_id`.
     pub fn done(&self) -> String {
         match self {

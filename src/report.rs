@@ -2,11 +2,10 @@
 
 use crate::backend::{LEFT_NAMED, Left};
 use crate::discover::{Found, Stamp};
-use crate::engine::Course;
 use crate::plan::Action;
 use crate::rows::{Applied, Counted};
 use crate::schema::tables::TableType;
-use crate::schema::{Direction, Step};
+use crate::schema::{Direction, Move};
 use comfy_table::{CellAlignment, Table, presets};
 use semver::Version;
 use serde::Serialize;
@@ -170,11 +169,6 @@ impl StepReport {
 }
 
 impl TableReport {
-    /// Nothing is known yet but where it goes.
-    pub fn new(table: &Found, _: &Course) -> TableReport {
-        TableReport::of(table)
-    }
-
     /// Nothing is known yet.
     pub fn of(table: &Found) -> TableReport {
         TableReport {
@@ -226,30 +220,33 @@ impl TableReport {
 
     /// What was done, in a line.
     fn summary(&self) -> String {
-        let mut parts = Vec::new();
-        let mut indexes = 0;
-        for step in &self.steps {
-            // Indexes come by the dozen and nobody reads their names here; --json and -v have them.
-            if step.what.starts_with("created index") || step.what.starts_with("dropped index") {
-                indexes += 1;
-            } else if !self.counts_say(&step.what) {
-                parts.push(step.what.clone());
+        // Columns and indexes come by the dozen and nobody reads all their names here; --json and -v have them.
+        const MANY: [(&str, &str, &str); 4] = [
+            ("added column ", "column", "columns"),
+            ("dropped column ", "column", "columns"),
+            ("created index ", "index", "indexes"),
+            ("dropped index ", "index", "indexes"),
+        ];
+        let mut parts: Vec<String> = Vec::new();
+        for (verb, one, many) in MANY {
+            let names: Vec<&str> = self.steps.iter().filter_map(|step| step.what.strip_prefix(verb)).collect();
+            let verb = verb.split(' ').next().unwrap_or_default();
+            match names.as_slice() {
+                [] => {}
+                names if one == "column" && names.len() <= 2 => parts.push(format!("{verb} {one} {}", names.join(", "))),
+                names => parts.push(format!("{verb} {}", counted(names.len() as u64, one, many))),
             }
         }
-        if indexes > 0 {
-            parts.push(counted(indexes, "index", "indexes"));
-        }
+        let is_listed = |what: &str| MANY.iter().any(|(verb, ..)| what.starts_with(verb)) || self.counts_say(what);
+        parts.extend(self.steps.iter().map(|step| &step.what).filter(|what| !is_listed(what)).cloned());
         parts.extend(self.counts());
         if parts.is_empty() { "stamped".to_owned() } else { parts.join("; ") }
     }
 
     /// A move whose counts are told says nothing itself.
     fn counts_say(&self, what: &str) -> bool {
-        let is_move = |rows: crate::schema::Move| {
-            what == rows.describe(Direction::Up) || what == rows.describe(Direction::Down)
-        };
-        use crate::schema::Move::{EntityKeys, OpenDay, OwnedRows, Runs};
-        [Runs, OpenDay, OwnedRows, EntityKeys].into_iter().any(is_move)
+        let is_move = |rows: Move| what == rows.describe(Direction::Up) || what == rows.describe(Direction::Down);
+        [Move::Runs, Move::OpenDay, Move::OwnedRows, Move::EntityKeys].into_iter().any(is_move)
             || what.starts_with("archived values")
             || what.starts_with("restored values")
     }
@@ -355,7 +352,10 @@ impl Report {
                     Outcome::Migrated | Outcome::Unchanged => table.summary(),
                 };
                 let took = if table.seconds > 0.0 { seconds(table.seconds) } else { String::new() };
-                grid.add_row([table.name.clone(), way, what, took]);
+                grid.add_row([table.name.clone(), way, took, what]);
+            }
+            if let Some(column) = grid.column_mut(2) {
+                column.set_cell_alignment(CellAlignment::Right);
             }
             let _ = writeln!(text, "{}", trimmed(&grid));
         }
@@ -519,9 +519,4 @@ fn trimmed(table: &Table) -> String {
 
 fn seconds(seconds: f64) -> String {
     if seconds < 0.095 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{seconds:.1} s") }
-}
-
-/// What a step wants, said of a table that lacks it.
-pub fn lacks(step: &Step) -> String {
-    format!("lacks {}", step.describe())
 }

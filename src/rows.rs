@@ -193,10 +193,8 @@ fn has_row(backend: &mut dyn Backend, own: &str, key: &str) -> Result<bool> {
 /// the newer updated_at stay.
 fn merge_rows(backend: &mut dyn Backend, own: &str, moving: &str, having: &str, content: &str) -> Result<bool> {
     let dialect = backend.dialect();
-    let there = backend.query(
-        &format!("SELECT {} FROM {own} WHERE learning_id = $1", dialect.as_text("content")),
-        &[having.into()],
-    )?;
+    let there = backend
+        .query(&format!("SELECT {} FROM {own} WHERE learning_id = $1", dialect.as_text("content")), &[having.into()])?;
     let there = there.into_iter().flatten().flatten().next().unwrap_or_default();
     let Some(merged) = learnings::merge(content, &there) else { return Ok(false) };
     let moving_column = |column: &str| format!("(SELECT m.{column} FROM {own} m WHERE m.learning_id = $3)");

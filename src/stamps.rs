@@ -38,8 +38,7 @@ pub fn write(backend: &mut dyn Backend, versions: &str, table: &str, version: &V
     let values = [version.to_string().as_str().into(), now.as_str().into(), table.into()];
     let update = format!("UPDATE {quoted} SET version = $1, updated_at = $2 WHERE table_name = $3");
     if backend.execute(&update, &values)? == 0 {
-        let insert =
-            format!("INSERT INTO {quoted} (version, created_at, updated_at, table_name) VALUES ($1, $2, $2, $3)");
+        let insert = format!("INSERT INTO {quoted} (version, created_at, updated_at, table_name) VALUES ($1, $2, $2, $3)");
         backend.execute(&insert, &values)?;
     }
     Ok(())

@@ -88,8 +88,17 @@ mod tests {
 
     #[test]
     fn the_rest_is_a_usage_error_that_tells_no_secret() {
-        for url in ["", ":memory:", "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite://agno.db", "sqlite:///file:x?mode=ro",
-            "mongodb://me:hunter2@host/db", "://x"] {
+        for url in [
+            "",
+            ":memory:",
+            "sqlite://",
+            "sqlite:///",
+            "sqlite:///:memory:",
+            "sqlite://agno.db",
+            "sqlite:///file:x?mode=ro",
+            "mongodb://me:hunter2@host/db",
+            "://x",
+        ] {
             match parse(url) {
                 Err(Stop::Usage(message)) => assert!(!message.contains("hunter2"), "{message}"),
                 other => panic!("{url}: {other:?}"),

@@ -106,7 +106,7 @@ impl<R: Read> RunList<R> {
     ///
     /// # Errors
     /// [`Trouble`] when the list breaks off or the source fails.
-    pub fn next(&mut self) -> Result<Option<(&[u8], Element<'_>)>, Trouble> {
+    pub fn next_element(&mut self) -> Result<Option<(&[u8], Element<'_>)>, Trouble> {
         if self.place == Place::Done {
             return Ok(None);
         }
@@ -270,7 +270,9 @@ fn hex(digits: &[u8]) -> Result<u32, Stop> {
 fn push_code(code: u32, into: &mut Vec<u8>) {
     match char::from_u32(code) {
         Some(char) => into.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
-        None => into.extend_from_slice(&[0xe0 | (code >> 12) as u8, 0x80 | (code >> 6 & 0x3f) as u8, 0x80 | (code & 0x3f) as u8]),
+        None => {
+            into.extend_from_slice(&[0xe0 | (code >> 12) as u8, 0x80 | (code >> 6 & 0x3f) as u8, 0x80 | (code & 0x3f) as u8])
+        }
     }
 }
 
@@ -442,10 +444,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(text: &[u8]) -> Result<Vec<(Vec<u8>, Option<RunRow>)>, String> {
+    /// An element and the row it makes, if it makes one.
+    type Seen = (Vec<u8>, Option<RunRow>);
+
+    fn read(text: &[u8]) -> Result<Vec<Seen>, String> {
         let Some(mut list) = RunList::open(text).map_err(|t| format!("{t:?}"))? else { return Ok(Vec::new()) };
         let mut elements = Vec::new();
-        while let Some((bytes, element)) = list.next().map_err(|t| format!("{t:?}"))? {
+        while let Some((bytes, element)) = list.next_element().map_err(|t| format!("{t:?}"))? {
             let row = match &element {
                 Element::Run(fields) => Some(fields.row()),
                 Element::Other(_) => None,
@@ -533,7 +538,7 @@ mod tests {
             (b"[\"run_id\"]", "is no object"),
         ] {
             let mut list = RunList::open(text).expect("a list").expect("a list");
-            let (_, element) = list.next().expect("an element").expect("an element");
+            let (_, element) = list.next_element().expect("an element").expect("an element");
             assert_eq!(element, Element::Other(why));
         }
     }
@@ -557,7 +562,7 @@ mod tests {
             for step in [1021, 65_535, 1 << 20] {
                 let mut reader = RunList::open(Drip(&text, step)).expect("opens").expect("a list");
                 let mut seen = 0;
-                while let Some((bytes, _)) = reader.next().expect("reads") {
+                while let Some((bytes, _)) = reader.next_element().expect("reads") {
                     assert_eq!(bytes, run.as_bytes());
                     seen += 1;
                 }

@@ -74,11 +74,7 @@ pub fn skip_value(text: &[u8], at: usize) -> Result<usize, Stop> {
 
 /// Walks the members of the object that begins at `at`, calling `member` with each key (decoded) and its value (as written);
 /// returns the end (exclusive) of the object.
-pub fn members<'t>(
-    text: &'t [u8],
-    at: usize,
-    mut member: impl FnMut(&[u8], &'t [u8]),
-) -> Result<usize, Stop> {
+pub fn members<'t>(text: &'t [u8], at: usize, mut member: impl FnMut(&[u8], &'t [u8])) -> Result<usize, Stop> {
     let mut at = skip_blanks(text, at + 1);
     if *text.get(at).ok_or(Stop::More)? == b'}' {
         return Ok(at + 1);

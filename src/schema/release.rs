@@ -28,8 +28,7 @@ impl FromStr for Target {
             return Ok(Target(newest().clone()));
         }
         let known = format!("; known are:\n{}", list());
-        let python =
-            PythonVersion::from_str(said.trim()).map_err(|_| format!("'{said}' is not a version{known}"))?;
+        let python = PythonVersion::from_str(said.trim()).map_err(|_| format!("'{said}' is not a version{known}"))?;
         let part = |at: usize| python.release().get(at).copied().unwrap_or(0);
         let release = Version::new(part(0), part(1), part(2));
         if python.epoch() != 0 || python.is_local() || python.release().len() > 3 {

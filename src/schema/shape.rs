@@ -106,7 +106,9 @@ impl IndexShape {
     pub fn is_agnos(&self, table: &str, index: &Index) -> bool {
         let name = index.name(table);
         let stem = self.name.strip_suffix("_2").unwrap_or(&self.name);
-        self.constraint || stem == name || name.strip_prefix("idx_").is_some_and(|rest| stem.strip_prefix("ix_") == Some(rest))
+        self.constraint
+            || stem == name
+            || name.strip_prefix("idx_").is_some_and(|rest| stem.strip_prefix("ix_") == Some(rest))
     }
 }
 

@@ -104,11 +104,7 @@ impl Index {
     }
 
     /// A unique index over some of the rows, named `<table>_<suffix>`.
-    pub const fn unique_where(
-        suffix: &'static str,
-        columns: &'static [&'static str],
-        condition: Condition,
-    ) -> Index {
+    pub const fn unique_where(suffix: &'static str, columns: &'static [&'static str], condition: Condition) -> Index {
         Index { columns, unique: true, condition: Some(condition), suffix: Some(suffix) }
     }
 
@@ -203,7 +199,9 @@ impl Move {
             (Move::OwnedRows, Direction::Up) => "put archived rows of single users back",
             (Move::OwnedRows, Direction::Down) => "archive the rows of single users",
             (Move::EntityKeys, Direction::Up) => "move entity memories of single users to keys that name the user",
-            (Move::EntityKeys, Direction::Down) => "leave entity memories on their keys: the old keys are shared across users",
+            (Move::EntityKeys, Direction::Down) => {
+                "leave entity memories on their keys: the old keys are shared across users"
+            }
         }
     }
 }
@@ -233,9 +231,8 @@ impl Step {
                 }
             ),
             Step::Retype(retypes) => {
-                let of = |to: ColumnType| {
-                    retypes.iter().filter(|r| r.to == to).map(|r| r.column).collect::<Vec<_>>().join(", ")
-                };
+                let of =
+                    |to: ColumnType| retypes.iter().filter(|r| r.to == to).map(|r| r.column).collect::<Vec<_>>().join(", ");
                 let mut parts = Vec::new();
                 if retypes.iter().any(|r| r.to == ColumnType::Jsonb) {
                     parts.push(format!("JSON becomes JSONB where the database has it: {}", of(ColumnType::Jsonb)));

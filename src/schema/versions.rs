@@ -74,14 +74,7 @@ pub const MIGRATIONS: &[Migration] = &[
         0,
         0,
         &[
-            on(
-                Sessions,
-                &[
-                    CreateTable(&RUNS),
-                    Step::Move(Move::Runs),
-                    Retire(Column::new("runs", ColumnType::Jsonb)),
-                ],
-            ),
+            on(Sessions, &[CreateTable(&RUNS), Step::Move(Move::Runs), Retire(Column::new("runs", ColumnType::Jsonb))]),
             on(
                 Metrics,
                 &[

@@ -156,9 +156,9 @@ fn first_name(part: &str) -> Option<String> {
 
 /// A part is a constraint of the table when it begins with one of these words, unquoted.
 fn is_constraint(part: &str) -> bool {
-    tokens(part).and_then(|tokens| tokens.first().map(|first| part[first.from..first.to].to_ascii_uppercase())).is_some_and(
-        |word| ["CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"].contains(&word.as_str()),
-    )
+    tokens(part)
+        .and_then(|tokens| tokens.first().map(|first| part[first.from..first.to].to_ascii_uppercase()))
+        .is_some_and(|word| ["CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"].contains(&word.as_str()))
 }
 
 /// The columns of a part that is `[CONSTRAINT name] UNIQUE (columns)` and nothing else.

@@ -20,10 +20,13 @@ pub fn shape(connection: &Connection, table: &str) -> Result<Option<Shape>> {
     Ok(tables(connection, Some(table))?.remove(table))
 }
 
-fn tables(connection: &Connection, only: Option<&str>) -> Result<BTreeMap<String, Shape>> {
-    let mut tables: BTreeMap<String, Shape> = BTreeMap::new();
+/// What is known so far.
+type Tables = BTreeMap<String, Shape>;
+
+fn tables(connection: &Connection, only: Option<&str>) -> Result<Tables> {
+    let mut tables = Tables::new();
     // The table-valued pragmas answer for all tables in one statement each: a statement per table took ten times as long.
-    let mut each = |sql: &str, read: &mut dyn FnMut(&mut BTreeMap<String, Shape>, &Row<'_>) -> Result<()>| -> Result<()> {
+    let mut each = |sql: &str, read: &mut dyn FnMut(&mut Tables, &Row<'_>) -> Result<()>| -> Result<()> {
         let mut statement = connection.prepare(&sql.replace("{ordinary}", ORDINARY))?;
         let mut rows = statement.query([only])?;
         while let Some(row) = rows.next()? {
@@ -32,11 +35,14 @@ fn tables(connection: &Connection, only: Option<&str>) -> Result<BTreeMap<String
         Ok(())
     };
 
-    each("SELECT m.name, m.sql FROM sqlite_schema m WHERE {ordinary} AND ($1 IS NULL OR m.name = $1)", &mut |tables, row| {
-        let definition = Definition { table: row.get(1)?, ..Definition::default() };
-        tables.insert(row.get(0)?, Shape { definition: Some(definition), ..Shape::default() });
-        Ok(())
-    })?;
+    each(
+        "SELECT m.name, m.sql FROM sqlite_schema m WHERE {ordinary} AND ($1 IS NULL OR m.name = $1)",
+        &mut |tables, row| {
+            let definition = Definition { table: row.get(1)?, ..Definition::default() };
+            tables.insert(row.get(0)?, Shape { definition: Some(definition), ..Shape::default() });
+            Ok(())
+        },
+    )?;
 
     let mut keys: BTreeMap<String, Vec<(i64, String)>> = BTreeMap::new();
     each(

@@ -37,7 +37,9 @@ pub fn rehearse(connection: &Connection, statements: &[String]) -> Result<Vec<St
 
 fn sentence(error: &rusqlite::Error) -> String {
     match error {
-        rusqlite::Error::SqliteFailure(_, Some(message)) | rusqlite::Error::SqlInputError { msg: message, .. } => message.clone(),
+        rusqlite::Error::SqliteFailure(_, Some(message)) | rusqlite::Error::SqlInputError { msg: message, .. } => {
+            message.clone()
+        }
         other => other.to_string(),
     }
 }
@@ -68,13 +70,9 @@ fn fires(copy: &Connection, table: &str) -> Result<bool> {
     let columns: Vec<String> = columns.query_map([table], |row| row.get(0))?.collect::<Result<_>>()?;
     let table = quote(table);
     let sets = columns.iter().map(|column| format!("{0} = {0}", quote(column))).collect::<Vec<_>>().join(", ");
-    Ok([
-        format!("INSERT INTO {table} DEFAULT VALUES"),
-        format!("UPDATE {table} SET {sets}"),
-        format!("DELETE FROM {table}"),
-    ]
-    .iter()
-    .all(|statement| columns.is_empty() || copy.prepare(statement).is_ok()))
+    Ok([format!("INSERT INTO {table} DEFAULT VALUES"), format!("UPDATE {table} SET {sets}"), format!("DELETE FROM {table}")]
+        .iter()
+        .all(|statement| columns.is_empty() || copy.prepare(statement).is_ok()))
 }
 
 fn quote(name: &str) -> String {

@@ -19,10 +19,10 @@ use std::sync::mpsc::sync_channel;
 const STREAMED_ABOVE: i64 = 1 << 20;
 
 /// A batch is sent when its payloads reach this many bytes.
-const BATCH_BYTES: usize = 256 * 1024;
+const BATCH_BYTES: usize = 128 * 1024;
 
 /// Batches that wait for the writer: what the reader may be ahead.
-const BATCHES_AHEAD: usize = 4;
+const BATCHES_AHEAD: usize = 3;
 
 /// Rows an INSERT writes at once. One row: 12% slower; 32: no faster.
 const ROWS_AN_INSERT: usize = 8;
@@ -192,7 +192,7 @@ fn walk<R: Read>(
 ) -> Result<(), Halt> {
     let Some(mut list) = list? else { return Ok(()) };
     let mut index = 0;
-    while let Some((bytes, element)) = list.next()? {
+    while let Some((bytes, element)) = list.next_element()? {
         each(index, bytes, element).map_err(Halt::Error)?;
         index += 1;
     }
@@ -458,7 +458,8 @@ struct Joining<'c> {
 impl Joining<'_> {
     /// Puts the runs of one session back and returns how many there are.
     fn session(&self, id: &str) -> Result<u64> {
-        let sql = format!("SELECT run_id, rowid FROM {} WHERE session_id = ?1 ORDER BY run_index, created_at, run_id", self.runs);
+        let sql =
+            format!("SELECT run_id, rowid FROM {} WHERE session_id = ?1 ORDER BY run_index, created_at, run_id", self.runs);
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows: Vec<(String, i64)> = statement
             .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -490,10 +491,7 @@ impl Joining<'_> {
             let text = text.finish();
             let text = text.as_ref().map_or(ValueRef::Null, |text| ValueRef::Text(text));
             let sql = format!("UPDATE {} SET runs = ?1 WHERE session_id = ?2", self.sessions);
-            self.connection
-                .prepare_cached(&sql)?
-                .execute(params![ToSqlOutput::Borrowed(text), id])
-                .map_err(explain)?;
+            self.connection.prepare_cached(&sql)?.execute(params![ToSqlOutput::Borrowed(text), id]).map_err(explain)?;
         }
         Ok(rows.len() as u64)
     }
@@ -544,9 +542,8 @@ impl Joining<'_> {
     /// Agno 2.0 and 2.1 read nothing but JSON in a JSON string. Rows that Agno 3 wrote are encoded once.
     fn encode_twice(&self) -> Result<()> {
         let is_once = |column: &str| format!("(typeof({column}) = 'text' AND substr(ltrim({column}), 1, 1) IN ('{{', '['))");
-        let sets = ENCODED_TWICE.map(|column| {
-            format!("{column} = CASE WHEN {} THEN json_quote({column}) ELSE {column} END", is_once(column))
-        });
+        let sets = ENCODED_TWICE
+            .map(|column| format!("{column} = CASE WHEN {} THEN json_quote({column}) ELSE {column} END", is_once(column)));
         let sql =
             format!("UPDATE {} SET {} WHERE {}", self.sessions, sets.join(", "), ENCODED_TWICE.map(is_once).join(" OR "));
         self.connection.execute(&sql, []).map_err(explain)?;
@@ -591,7 +588,8 @@ pub fn room(connection: &Connection, path: &Path, sessions: &str) -> Result<Opti
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     let needed = payload.unsigned_abs() * if mode == "wal" { 2 } else { 1 };
     let folder = std::path::absolute(path)?.parent().map(Path::to_owned).unwrap_or_default();
-    let free = fs4::available_space(&folder).with_context(|| format!("cannot tell the free space of {}", folder.display()))?;
+    let free =
+        fs4::available_space(&folder).with_context(|| format!("cannot tell the free space of {}", folder.display()))?;
     Ok((free < needed).then(|| {
         format!(
             "the runs of {sessions} need about {} MB on the disk of {}, and {} MB are free: make room",
