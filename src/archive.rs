@@ -1,7 +1,7 @@
 //! The archive: a table made only when needed, which keeps what an older schema has no place for until `up` puts it back.
 //!
-//! A row of it is one value: table type, table, key of the row, column, value. A row of a table that was archived whole has
-//! an entry for its key column too; that is how the two are told apart.
+//! A row of it is one value: table type, table, key of the row, column, value. Values of rows that were archived whole have
+//! `row.` before the name of the column.
 
 use crate::backend::{Backend, Catalog, Value};
 use crate::plan::Over;
@@ -29,6 +29,14 @@ pub fn columns(backend: &mut dyn Backend, catalog: &Catalog) -> Result<BTreeMap<
         }
     }
     Ok(columns)
+}
+
+/// What is before the column of a value whose whole row was archived.
+const ROW: &str = "row.";
+
+/// Whether the archive holds whole rows of a table, by what [`columns`] found.
+pub fn has_rows(columns: &BTreeSet<String>) -> bool {
+    columns.iter().any(|column| column.starts_with(ROW))
 }
 
 /// A table and its archive.
@@ -64,7 +72,8 @@ impl Archive<'_> {
         self.backend.execute(&sql, &[]).map(|_| ())
     }
 
-    fn put(&mut self, column: &str, rows: &str) -> Result<u64> {
+    /// Archives a column of some rows, as `entry`.
+    fn put(&mut self, column: &str, entry: &str, rows: &str) -> Result<u64> {
         let sql = format!(
             "INSERT INTO {archive} (table_type, table_name, row_key, column_name, value) \
              SELECT '{word}', $1, {key}, $2, {value} FROM {own} WHERE {quoted} IS NOT NULL AND {rows} \
@@ -76,7 +85,7 @@ impl Archive<'_> {
             quoted = self.backend.dialect().quote(column),
             own = self.own(),
         );
-        self.backend.execute(&sql, &[self.table.into(), column.into()])
+        self.backend.execute(&sql, &[self.table.into(), entry.into()])
     }
 
     fn any(&mut self, condition: &str) -> Result<bool> {
@@ -86,14 +95,29 @@ impl Archive<'_> {
 
     /// Keeps every value of a column; returns how many.
     pub fn keep(&mut self, column: &Column) -> Result<u64> {
-        let quoted = self.backend.dialect().quote(column.name);
         // The value that stands for "nobody's" comes back by itself.
+        let quoted = self.backend.dialect().quote(column.name);
         let rows = if column.fill == Some("''") { format!("{quoted} <> ''") } else { "true".to_owned() };
+        self.keep_of(column, &rows)
+    }
+
+    /// Keeps the values of a column of some rows; returns how many.
+    pub fn keep_of(&mut self, column: &Column, rows: &str) -> Result<u64> {
+        let quoted = self.backend.dialect().quote(column.name);
         if !self.any(&format!("{quoted} IS NOT NULL AND {rows}"))? {
             return Ok(0);
         }
         self.create()?;
-        self.put(column.name, &rows)
+        self.put(column.name, column.name, rows)
+    }
+
+    /// Whether there are values of a column.
+    pub fn has(&mut self, column: &Column) -> Result<bool> {
+        if self.backend.shape(ARCHIVE_TABLE)?.is_none() {
+            return Ok(false);
+        }
+        let sql = format!("SELECT 1 FROM {} WHERE table_name = $1 AND column_name = $2 LIMIT 1", self.archive());
+        Ok(!self.backend.query(&sql, &[self.table.into(), column.name.into()])?.is_empty())
     }
 
     /// Puts the values of a column back by key and forgets them; those of rows that were deleted since are forgotten too.
@@ -135,7 +159,7 @@ impl Archive<'_> {
         self.create()?;
         let owned = self.owned();
         for column in shape.columns.iter().filter(|column| !column.generated) {
-            self.put(&column.name, &owned)?;
+            self.put(&column.name, &format!("{ROW}{}", column.name), &owned)?;
         }
         let sql = format!("DELETE FROM {} WHERE {owned}", self.own());
         self.backend.execute(&sql, &[])
@@ -144,7 +168,9 @@ impl Archive<'_> {
     /// The keys of rows that wait in the archive, whole.
     fn whole_rows(&mut self) -> Result<Vec<String>> {
         let sql = format!("SELECT row_key FROM {} WHERE table_name = $1 AND column_name = $2", self.archive());
-        let rows = self.backend.query(&sql, &[self.table.into(), self.table_type.known().key[0].into()])?;
+        let rows = self
+            .backend
+            .query(&sql, &[self.table.into(), format!("{ROW}{}", self.table_type.known().key[0]).as_str().into()])?;
         Ok(rows.into_iter().filter_map(|mut row| row.pop().flatten()).collect())
     }
 
@@ -156,7 +182,7 @@ impl Archive<'_> {
         let stored: Vec<_> = shape.columns.iter().filter(|column| !column.generated).collect();
         let names = stored.iter().map(|c| self.backend.dialect().quote(&c.name)).collect::<Vec<_>>().join(", ");
         let values = stored.iter().map(|c| {
-            let value = format!("max(CASE column_name WHEN '{}' THEN value END)", c.name.replace('\'', "''"));
+            let value = format!("max(CASE column_name WHEN '{ROW}{}' THEN value END)", c.name.replace('\'', "''"));
             self.backend.dialect().of_archive_as(&value, c)
         });
         let insert = format!(

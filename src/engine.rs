@@ -431,9 +431,12 @@ impl Engine<'_> {
             (Move::OpenDay, Course::Up { .. }) => {
                 Ok(changes_shape && rows::open_day(backend, &table.name, state.had_owner)?.is_some())
             }
-            (Move::OwnedRows, Course::Up { .. }) => Ok(state.archived.contains(table.table_type.known().key[0])),
+            (Move::OwnedRows, Course::Up { .. }) => Ok(archive::has_rows(&state.archived)),
             (Move::OwnedRows, Course::Down { .. }) => archive_of(backend, table).has_owned_rows(&state.shape),
-            (Move::EntityKeys, Course::Up { .. }) => rows::any_shared_keys(backend, &table.name),
+            (Move::EntityKeys, Course::Up { .. }) => {
+                let shared = if leg.version > state.stamp { rows::Shared::Any } else { rows::Shared::Movable };
+                rows::any_shared_keys(backend, &table.name, shared)
+            }
             (Move::OpenDay | Move::EntityKeys, Course::Down { .. }) => Ok(false),
         }
     }

@@ -4,9 +4,10 @@ use crate::archive::Archive;
 use crate::backend::{Backend, Moved, Value};
 use crate::convert::learnings::{self, EntityRow, Fate};
 use crate::discover::{Found, Survey};
+use crate::plan::Over;
 use crate::progress::Progress;
 use crate::schema::tables::TableType;
-use crate::schema::{Direction, Move, Shape};
+use crate::schema::{Column, ColumnType, Direction, Move, Shape};
 use anyhow::Result;
 
 /// What a move did, and how to say it.
@@ -38,6 +39,9 @@ pub enum Counted {
     Learnings,
 }
 
+/// When the app last changed a run; the split sets it to created_at.
+const UPDATED_AT: Column = Column::new("updated_at", ColumnType::BigInt);
+
 /// Does a move.
 pub fn apply(
     backend: &mut dyn Backend,
@@ -52,8 +56,20 @@ pub fn apply(
     let of = |what: Counted, moved: Moved| Applied { moved, what, ..Applied::default() };
     let count = |rows: u64| Moved { moved: rows, ..Moved::default() };
     Ok(match (rows, direction) {
-        (Move::Runs, Direction::Up) => of(Counted::Runs, backend.split_runs(&table.name, runs, progress)?),
-        (Move::Runs, Direction::Down) => of(Counted::Runs, backend.join_runs(&table.name, runs, progress)?),
+        (Move::Runs, Direction::Up) => {
+            let moved = backend.split_runs(&table.name, runs, progress)?;
+            let mut archive = Archive { backend, table_type: TableType::Runs, table: runs };
+            if archive.has(&UPDATED_AT)? {
+                archive.restore(&UPDATED_AT, Over::All)?;
+            }
+            of(Counted::Runs, moved)
+        }
+        (Move::Runs, Direction::Down) => {
+            // The list says all that the other columns say.
+            let mut archive = Archive { backend, table_type: TableType::Runs, table: runs };
+            archive.keep_of(&UPDATED_AT, "updated_at <> created_at")?;
+            of(Counted::Runs, backend.join_runs(&table.name, runs, progress)?)
+        }
         (Move::OpenDay, Direction::Up) => clear_open_day(backend, table, survey)?,
         (Move::OwnedRows, Direction::Up) => {
             let mut archive = Archive { backend, table_type: table.table_type, table: &table.name };
@@ -129,10 +145,27 @@ fn on_shared_keys() -> String {
     )
 }
 
-/// Whether there are entity memories to move.
-pub fn any_shared_keys(backend: &mut dyn Backend, table: &str) -> Result<bool> {
-    let sql = format!("SELECT 1 FROM {} WHERE {} LIMIT 1", backend.dialect().table(table), on_shared_keys());
+/// Whether there are entity memories to move; with [`Shared::Any`] also those that will have to stay, to be told.
+pub fn any_shared_keys(backend: &mut dyn Backend, table: &str, shared: Shared) -> Result<bool> {
+    let dialect = backend.dialect();
+    let movable = match shared {
+        Shared::Any => String::new(),
+        Shared::Movable => format!(
+            " AND coalesce(entity_type, '') <> '' AND coalesce(entity_id, '') <> '' AND coalesce(user_id, '') <> '' AND {}",
+            dialect.is_object("content")
+        ),
+    };
+    let sql = format!("SELECT 1 FROM {} WHERE {}{movable} LIMIT 1", dialect.table(table), on_shared_keys());
     Ok(!backend.query(&sql, &[])?.is_empty())
+}
+
+/// Which entity memories on shared keys are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// All.
+    Any,
+    /// Those that have an owner, and content that tells who wrote it.
+    Movable,
 }
 
 fn move_entity_keys(backend: &mut dyn Backend, table: &str) -> Result<Applied> {

@@ -51,6 +51,9 @@ pub trait Dialect: Sync {
     /// A JSON column as text.
     fn as_text(&self, column: &str) -> String;
 
+    /// Whether a JSON column holds an object, as a condition.
+    fn is_object(&self, column: &str) -> String;
+
     /// A parameter that holds JSON text, as a value of a JSON column.
     fn of_text(&self, parameter: &str) -> String;
 

@@ -53,6 +53,11 @@ impl Dialect for Sqlite {
         column.to_owned()
     }
 
+    fn is_object(&self, column: &str) -> String {
+        // Agno 2 may have encoded it twice.
+        format!("CASE WHEN json_valid({column}) THEN json_type({column}) IN ('object', 'text') ELSE false END")
+    }
+
     fn of_text(&self, parameter: &str) -> String {
         parameter.to_owned()
     }

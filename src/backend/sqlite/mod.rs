@@ -134,27 +134,31 @@ fn wait_to_read(tries: i32) -> bool {
 
 /// Opens a file that only is to be read: read-only, since closing a connection that could write would checkpoint the WAL.
 fn open_to_read(path: &Path) -> Result<Connection> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    // Without a log nobody has the database open in WAL mode, and SQLite would leave an empty one and its index behind.
+    if is_wal(path) && !Path::new(&log).exists() {
+        return connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "?immutable=1");
+    }
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "")?;
-    let tried = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
-    match tried {
-        // A WAL database in a folder that cannot be written has no place for its sidecars. Without rows in the log the file
-        // alone is the database.
+    match connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())) {
         Err(rusqlite::Error::SqliteFailure(error, _))
-            if error.code == ErrorCode::CannotOpen || error.code == ErrorCode::ReadOnly =>
+            if matches!(error.code, ErrorCode::CannotOpen | ErrorCode::ReadOnly) && is_wal(path) =>
         {
-            let mut log = path.as_os_str().to_owned();
-            log.push("-wal");
-            let rows_in_log = std::fs::metadata(&log).is_ok_and(|metadata| metadata.len() > 0);
-            if rows_in_log {
-                return Err(anyhow!(
-                    "{} has rows in its write-ahead log, and reading them takes the right to write in its folder",
-                    path.display()
-                ));
-            }
-            connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "?immutable=1")
+            Err(anyhow!(
+                "{} has a write-ahead log beside it, and reading that takes the right to write in its folder",
+                path.display()
+            ))
         }
         _ => Ok(connection),
     }
+}
+
+/// Whether the header of the file says that it is in WAL mode.
+fn is_wal(path: &Path) -> bool {
+    let mut header = [0; 20];
+    let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut header));
+    read.is_ok() && header[18] == 2
 }
 
 /// An error of SQLite as a sentence that says what to do.
