@@ -1,7 +1,6 @@
 //! One short function per command: open the database, let the engine walk, fill the report.
 
-use crate::backend::sqlite::{Access, SqliteBackend};
-use crate::backend::url::{self, Location};
+use crate::backend::{self, Access};
 use crate::cli::{Cli, Command, Only, Options};
 use crate::discover::{Found, Stamp};
 use crate::engine::{Course, Engine, Moves, Observed, Settings, TablePlan};
@@ -77,9 +76,10 @@ fn with_engine<T>(
     report: &mut Report,
     then: impl FnOnce(&mut Engine<'_>, &mut Report) -> Result<T>,
 ) -> Result<T> {
-    let Location::Sqlite(path) = url::parse(&options.url())?;
-    report.database = path.display().to_string();
-    let mut backend = SqliteBackend::open(&path, access, options.lock_wait)?;
+    let mut backend = backend::open(&options.url(), access, options.lock_wait)?;
+    report.database = backend.name();
+    // One state of the database for everything that is found out: another migration may be at work.
+    backend.snapshot()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let settings = Settings {
         named: options.named(),
@@ -88,7 +88,7 @@ fn with_engine<T>(
         lock_wait: options.lock_wait,
         now: i64::try_from(now).unwrap_or_default(),
     };
-    then(&mut Engine { backend: &mut backend, progress, settings }, report)
+    then(&mut Engine { backend: &mut *backend, progress, settings }, report)
 }
 
 /// What every command says of what was found.
@@ -128,8 +128,7 @@ fn change(
         let observed = engine.observe()?;
         tell_found(&observed, report);
         let plans = engine.plan(&observed, &course)?;
-        let mut refusals = survey_refusals(&observed);
-        refusals.extend(plan_refusals(&plans));
+        let refusals = refusals(&observed, only, &plans);
         if report.dry_run {
             report.tables = plans.iter().map(planned).collect();
             return refuse(&refusals, &plans);
@@ -138,6 +137,7 @@ fn change(
             report.tables = plans.iter().map(not_begun).collect();
             return refuse(&refusals, &plans);
         }
+        engine.backend.rollback()?;
         let work = plans.iter().filter(|plan| !plan.is_empty()).count();
         if work > 0 {
             if let Some(reason) = engine.backend.read_only()? {
@@ -202,37 +202,39 @@ fn tell_consequences(plans: &[TablePlan], course: &Course, report: &mut Report) 
     }
 }
 
-fn survey_refusals(observed: &Observed) -> Vec<String> {
-    let survey = &observed.survey;
-    let blocking = survey.looks_like.iter().filter(|table| table.blocks).map(|table| {
-        format!(
-            "{} has the name of a {} table of Agno but is none: {}; rename it, or leave the type out with --only",
-            table.name, table.table_type, table.reason
-        )
-    });
-    survey.refusals.iter().cloned().chain(blocking).collect()
-}
+/// What stands in the way, and of which type.
+type Refusal = (Option<TableType>, String);
 
-fn plan_refusals(plans: &[TablePlan]) -> Vec<String> {
-    plans.iter().flat_map(|plan| plan.refusals.iter().map(|why| format!("{}: {why}", plan.table.name))).collect()
+/// Everything that stands in the way of the chosen types.
+fn refusals(observed: &Observed, only: &Only, plans: &[TablePlan]) -> Vec<Refusal> {
+    let survey = &observed.survey;
+    let is_chosen = |table_type: &TableType| only.only.is_empty() || only.only.contains(table_type);
+    let named = survey.refusals.iter().map(|why| (None, why.clone()));
+    let blocking = survey.looks_like.iter().filter(|table| table.blocks && is_chosen(&table.table_type)).map(|table| {
+        let why = format!(
+            "{} has the name of Agno's {} table and is none: {}; rename it",
+            table.name, table.table_type, table.reason
+        );
+        (Some(table.table_type), why)
+    });
+    let planned = plans.iter().flat_map(|plan| {
+        plan.refusals.iter().map(|why| (Some(plan.table.table_type), format!("{}: {why}", plan.table.name)))
+    });
+    named.chain(blocking).chain(planned).collect()
 }
 
 /// All reasons at once, and the `--only` that leaves the refused tables out.
-fn refuse(refusals: &[String], plans: &[TablePlan]) -> Result<()> {
+fn refuse(refusals: &[Refusal], plans: &[TablePlan]) -> Result<()> {
     if refusals.is_empty() {
         return Ok(());
     }
-    let refused: Vec<TableType> =
-        plans.iter().filter(|plan| !plan.refusals.is_empty()).map(|plan| plan.table.table_type).collect();
-    let mut others: Vec<&str> = plans
-        .iter()
-        .map(|plan| plan.table.table_type)
-        .filter(|other| !refused.contains(other))
-        .map(TableType::word)
-        .collect();
+    let reasons: Vec<&str> = refusals.iter().map(|(_, why)| why.as_str()).collect();
+    let mut message = format!("nothing was changed, since this stands in the way:\n  {}", reasons.join("\n  "));
+    let is_refused = |table_type: TableType| refusals.iter().any(|(of, _)| *of == Some(table_type));
+    let mut others: Vec<&str> =
+        plans.iter().map(|plan| plan.table.table_type).filter(|other| !is_refused(*other)).map(TableType::word).collect();
     others.dedup();
-    let mut message = format!("nothing was changed, since this stands in the way:\n  {}", refusals.join("\n  "));
-    if !refused.is_empty() && !others.is_empty() {
+    if refusals.iter().all(|(of, _)| of.is_some()) && !others.is_empty() {
         message.push_str(&format!("\nTo go on without these tables: --only {}", others.join(",")));
     }
     Err(Stop::Refused(message).into())
@@ -266,7 +268,6 @@ fn plan(options: &Options, only: &Only, to: &Target, progress: &mut dyn Progress
         tell_found(&observed, report);
         let up = Course::Up { target: to.0.clone(), moves: Moves::Due };
         let down = Course::Down { target: to.0.clone() };
-        let mut refusals = survey_refusals(&observed);
         let plans_up = engine.plan(&observed, &up)?;
         let plans_down = engine.plan(&observed, &down)?;
         for (above, below) in plans_up.iter().zip(&plans_down) {
@@ -280,10 +281,11 @@ fn plan(options: &Options, only: &Only, to: &Target, progress: &mut dyn Progress
             }
             report.tables.push(table);
         }
-        refusals.extend(
-            report.tables.iter().flat_map(|table| table.refusals.iter().map(|why| format!("{}: {why}", table.name))),
-        );
-        if refusals.is_empty() { Ok(()) } else { refuse(&refusals, &plans_up) }
+        let mut all = refusals(&observed, only, &plans_up);
+        all.extend(refusals(&observed, only, &plans_down));
+        all.sort();
+        all.dedup();
+        refuse(&all, &plans_up)
     })
 }
 

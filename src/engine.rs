@@ -294,7 +294,10 @@ impl Engine<'_> {
         let is_chosen = |found: &&Found| {
             found.table_type != TableType::Runs && only.as_ref().is_none_or(|only| only.contains(&found.table_type))
         };
-        observed.survey.found.iter().filter(is_chosen).map(|table| self.plan_table(observed, table, course)).collect()
+        let chosen = observed.survey.found.iter().filter(is_chosen);
+        chosen
+            .map(|table| self.plan_table(observed, table, course).with_context(|| format!("cannot look at {}", table.name)))
+            .collect()
     }
 
     fn plan_table(&mut self, observed: &Observed, table: &Found, course: &Course) -> Result<TablePlan> {

@@ -23,6 +23,23 @@ pub fn check(
         Guard::Key(column) => key(backend, column, table),
         Guard::NoOrphans => no_orphans(backend, table),
         Guard::Room => backend.room(&table.name),
+        Guard::Lists => match &table.runs {
+            Some(runs)
+                if shape.column("runs").is_some()
+                    && backend.shape(&table.name)?.is_some_and(|s| s.column("runs").is_some()) =>
+            {
+                Ok(match backend.unreadable_lists(&table.name, runs)? {
+                    ids if ids.is_empty() => None,
+                    ids => Some(format!(
+                        "the column runs of {} holds no list, and there are rows of it in {runs}: {}; mend the column, or set it \
+                         to NULL",
+                        sessions(ids.len()),
+                        listed(&ids)
+                    )),
+                })
+            }
+            _ => Ok(None),
+        },
         Guard::Sizes => match &table.runs {
             None => Ok(None),
             Some(runs) => Ok(match backend.oversized(&table.name, runs)? {

@@ -102,6 +102,8 @@ pub enum Guard {
     NoOrphans,
     /// Every session's runs fit into one value.
     Sizes,
+    /// Every session that has rows in the runs table has a list, or nothing, in its column.
+    Lists,
     /// The disk has room for the runs as rows.
     Room,
 }
@@ -224,9 +226,10 @@ fn decide_down(step: &Step, subject: &Subject<'_>) -> Decision {
             None => act([Action::AddColumn(*column)]),
         },
         Step::Move(Move::Runs) => match subject.runs {
-            Some((_, Some(_))) => {
-                Decision::Do(vec![Action::Move(Move::Runs, Direction::Down)], vec![Guard::NoOrphans, Guard::Sizes])
-            }
+            Some((_, Some(_))) => Decision::Do(
+                vec![Action::Move(Move::Runs, Direction::Down)],
+                vec![Guard::NoOrphans, Guard::Sizes, Guard::Lists],
+            ),
             _ => Decision::Holds,
         },
         Step::Move(rows) => act([Action::Move(*rows, Direction::Down)]),

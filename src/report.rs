@@ -307,6 +307,9 @@ impl Report {
 
     /// What a command writes to stdout.
     pub fn to_text(&self) -> String {
+        if self.failure.is_some() && self.tables.is_empty() {
+            return String::new();
+        }
         match self.command {
             "current" => format!("{}\n", self.current.as_deref().unwrap_or("v2.0.0")),
             "status" => self.status_text(),

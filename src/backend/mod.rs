@@ -9,6 +9,26 @@ use crate::schema::{ColumnShape, ColumnType, Definition, Shape};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use url::Location;
+
+/// What a command does with a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only reads: no file is written or made, not even the sidecars of a WAL database.
+    Read,
+    /// Changes it.
+    Write,
+}
+
+/// Opens the database that a URL or path names. `lock_wait`: how long other programs are waited for.
+///
+/// # Errors
+/// A URL that is none, a database that is not there or not to be had.
+pub fn open(url: &str, access: Access, lock_wait: Duration) -> Result<Box<dyn Backend>> {
+    match url::parse(url)? {
+        Location::Sqlite(path) => Ok(Box::new(sqlite::SqliteBackend::open(&path, access, lock_wait)?)),
+    }
+}
 
 /// How a kind of database calls things and writes actions. Pure.
 pub trait Dialect: Sync {
@@ -139,6 +159,9 @@ impl Moved {
 
 /// One database. Used as `&mut dyn Backend`.
 pub trait Backend {
+    /// What to call it in messages; no secret is in it.
+    fn name(&self) -> String;
+
     /// How it writes SQL.
     fn dialect(&self) -> &'static dyn Dialect;
 
@@ -147,6 +170,9 @@ pub trait Backend {
 
     /// Observes one table.
     fn shape(&mut self, table: &str) -> Result<Option<Shape>>;
+
+    /// Begins to read one state of the database; [`Backend::rollback`] ends it.
+    fn snapshot(&mut self) -> Result<()>;
 
     /// Begins a transaction that no other migration and no application can get in the way of; waits for them up to `wait`.
     ///
@@ -174,6 +200,9 @@ pub trait Backend {
 
     /// The sessions whose list of runs would be too large for one value, going back from the runs table.
     fn oversized(&mut self, sessions: &str, runs: &str) -> Result<Vec<String>>;
+
+    /// The sessions that have rows in the runs table and something else than a list of runs in their column.
+    fn unreadable_lists(&mut self, sessions: &str, runs: &str) -> Result<Vec<String>>;
 
     /// Rows of other tables whose foreign key on `table` names no row. They may have been there before: SQLite does not
     /// enforce keys unless it is told to.

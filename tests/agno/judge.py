@@ -73,8 +73,10 @@ class Log(logging.Handler):
             self.add(f"DEBUG: {text}")
 
 
-def named(error):
-    return f"{type(error).__name__}: {error}"
+def named(error, where=False):
+    frames = traceback.extract_tb(error.__traceback__) if where else []
+    at = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {error}{at}"
 
 
 def silence(level=logging.DEBUG):
@@ -180,7 +182,12 @@ def tokens(metrics):
     if isinstance(steps, dict):
         return {name: tokens(getattr(step, "metrics", None)) for name, step in steps.items()}
     fields = metrics if isinstance(metrics, dict) else getattr(metrics, "__dict__", {})
-    return {name: plain(value) for name, value in fields.items() if name.endswith("_tokens") and value}
+    found = {name: plain(value) for name, value in fields.items() if name.endswith("_tokens") and value}
+    for name, value in found.items():
+        if not isinstance(value, (int, float)):
+            # Agno fails on it later, when it sums.
+            logging.getLogger("judge").warning("%s is no number: %s", name, value)
+    return found
 
 
 def media(holder, *names):
@@ -308,7 +315,7 @@ def read_sessions(db, log):
                     continue
                 stored, seen = run_ids(row.get("runs")), run_ids(session.runs)
                 if stored != seen:
-                    log.add(f"{name}: runs {stored} are stored, Agno gives {seen}")
+                    log.add(f"{name}: runs {stored} are stored, as objects they are {seen}")
             if len(rows) < 200:
                 break
             page += 1
@@ -399,11 +406,34 @@ def read(db, log):
         if rows != seen:
             log.add(f"schedule_runs: {rows} rows in {there['schedule_runs']}, Agno gives {seen}")
     if "runs" in there and answer.get("sessions") is not None:
-        seen = {(s["session_id"], run["run_id"]) for s in answer["sessions"] for run in s.get("runs", [])}
-        for row in select(db, there["runs"], "session_id", "run_id"):
-            if tuple(row) not in seen:
-                log.add(f"runs: Agno shows run {row[1]} in no session {row[0]}")
+        check_run_rows(select(db, there["runs"], "session_id", "run_id", "run_index", "created_at"), answer["sessions"], log)
     return answer
+
+
+def check_run_rows(rows, sessions, log):
+    """Agno hides what is wrong with the runs table as long as the sessions table has its old runs column."""
+    by_session = collections.defaultdict(list)
+    for session_id, run_id, index, created_at in rows:
+        by_session[session_id].append((-1 if index is None else index, created_at or 0, run_id))
+    for session in sessions:
+        stored = [run_id for *_, run_id in sorted(by_session[session["session_id"]])]
+        indexes = [index for index, *_ in by_session.pop(session["session_id"])]
+        if "error" in session:
+            continue
+        name, seen = f"session {session['session_id']}", run_ids(session["runs"])
+        if set(seen) - set(stored):
+            log.add(f"{name}: runs {[r for r in seen if r not in stored]} are not in the runs table")
+        if set(stored) - set(seen):
+            log.add(f"{name}: Agno does not show runs {[r for r in stored if r not in seen]}")
+        if set(stored) == set(seen) and stored != seen:
+            log.add(f"{name}: the runs table has the order {stored}, Agno shows {seen}")
+        if -1 in indexes:
+            log.add(f"{name}: runs without run_index")
+        elif indexes and max(indexes) >= len(seen):
+            # The next run gets the number of runs as its index.
+            log.add(f"{name}: run_index {max(indexes)} with {len(seen)} runs, the next run will not be last")
+    for session_id, orphans in by_session.items():
+        log.add(f"session {session_id}: Agno does not show it, it has {len(orphans)} runs")
 
 
 def shape(db, log):
@@ -474,7 +504,7 @@ def find_session(db, session_id):
         row = db.get_session(session_id=session_id, session_type=kind, deserialize=False)
         if row and row["session_type"] == kind.value:
             return kind.value, db.get_session(session_id=session_id, session_type=kind)
-    raise SystemExit(f"no session {session_id}")
+    raise LookupError(f"no session {session_id}")
 
 
 def own_top_runs(session, kind):
@@ -505,9 +535,13 @@ def check_history(session, kind, seen, prompt, wanted_runs):
         expected = sum(plain(run.status) == "COMPLETED" for run in runs) if has_workflow_history() else 0
         return len(blocks), expected, complaints
 
-    stored = collections.Counter()
-    for run in runs:
-        stored.update(key(m) for m in run.messages or [] if not m.from_history)
+    def messages_of(some_runs):
+        return collections.Counter(
+            key(m) for run in some_runs for m in getattr(run, "messages", None) or [] if not m.from_history
+        )
+
+    # Releases differ in which runs of others they take; none may take a message more often than it is stored.
+    stored = messages_of(session.runs or [])
     history = [m for m in seen if m.role in ("user", "assistant", "tool") and prompt not in str(m.content)]
     complaints = []
     for what, count in (collections.Counter(map(key, history)) - stored).items():
@@ -517,7 +551,7 @@ def check_history(session, kind, seen, prompt, wanted_runs):
     twice += collections.Counter(m.id for m in history if getattr(m, "id", None))
     if twice and max(twice.values()) > 1:
         complaints.append("a message of history appears twice")
-    expected = sum(count for (role, _), count in stored.items() if role == "user")
+    expected = sum(count for (role, _), count in messages_of(runs).items() if role == "user")
     return sum(m.role == "user" for m in history), expected, complaints
 
 
@@ -551,7 +585,7 @@ def state_of(session):
     return {k: v for k, v in state.items() if k not in ("current_session_id", "current_user_id")}
 
 
-def go_on(reopen, log, session_id, history_runs):
+def go_on(reopen, session_id, history_runs):
     problems = []
     kind, old = find_session(reopen(), session_id)
     before = run_ids(old.runs)
@@ -565,7 +599,7 @@ def go_on(reopen, log, session_id, history_runs):
         if plain(result.status) != "COMPLETED":
             problems.append(f"the new run ended as {plain(result.status)}: {result.content}")
     except Exception as e:
-        problems.append(f"the new run raised {named(e)} at {traceback.extract_tb(e.__traceback__)[-1]}")
+        problems.append(f"the new run raised {named(e, where=True)}")
 
     now_kind, new = find_session(reopen(), session_id)
     after = run_ids(new.runs)
@@ -697,14 +731,18 @@ def main():
             def reopen():
                 return open_db(args.place, args.tables, args.schema)
 
-            answer, problems = go_on(reopen, log, args.session, args.history_runs)
+            try:
+                answer, problems = go_on(reopen, args.session, args.history_runs)
+            except Exception as e:
+                answer, problems = {}, [f"raised {named(e, where=True)}"]
             problems += [f"logged {line}" for line in log.lines]
         else:
             place = args.place if is_url(args.place) else copy_of(args.place, folder)
             db = open_db(place, args.tables, args.schema, readonly=True)
             answer = {"read": read, "shape": shape}[args.command](db, log)
             db.db_engine.dispose()
-    json.dump({**answer, "log": log.lines + problems}, out, indent=1, sort_keys=True)
+    log.lines += [problem for problem in problems if not problem.startswith("logged ")]
+    json.dump({**answer, "log": log.lines}, out, indent=1, sort_keys=True)
     out.write("\n")
     out.close()
     for problem in problems:

@@ -7,7 +7,7 @@ use agno_migrate::progress::Silent;
 use agno_migrate::report::Report;
 use clap::Parser;
 use rusqlite::Connection;
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -171,7 +171,10 @@ pub fn rows(connection: &Connection, table: &str) -> Vec<String> {
         .query_map([], |row| {
             let mut fields = BTreeMap::new();
             for (at, name) in names.iter().enumerate() {
-                let value: Value = row.get(at)?;
+                let value = match row.get_ref(at)? {
+                    ValueRef::Text(bytes) => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+                    other => other.into(),
+                };
                 if is_sessions && has_runs && name == "runs" {
                     // Retained, and no part of what the database says.
                     continue;

@@ -6,12 +6,13 @@ mod observe;
 mod rehearse;
 mod runs;
 
-use super::{Backend, Catalog, Dialect, Moved, Row, Value};
+use super::{Access, Backend, Catalog, Dialect, Moved, Row, Value};
 use crate::error::Stop;
 use crate::progress::{Event, Progress, interrupted};
 use crate::schema::Shape;
 use anyhow::{Context, Result, anyhow};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -19,15 +20,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use dialect::Sqlite;
-
-/// What a command does with a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Only reads: no file is written or made, not even the sidecars of a WAL database.
-    Read,
-    /// Changes it.
-    Write,
-}
 
 /// A SQLite file.
 pub struct SqliteBackend {
@@ -64,24 +56,28 @@ impl SqliteBackend {
             return Err(anyhow!("{shown} is a directory: give the database file in it with --db"));
         }
         READ_WAIT.store(lock_wait.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
-        let connection = match access {
-            Access::Write => {
-                let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
+        let set_up = || -> Result<Connection> {
+            let connection = match access {
+                Access::Read => open_to_read(path)?,
+                Access::Write => connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, "")?,
+            };
+            if access == Access::Write {
                 // Not inside a transaction: there the first is ignored. Without them a rebuild would delete the rows of child
                 // tables, and a rename would rewrite the references to the table it replaces.
                 connection.pragma_update(None, "foreign_keys", false)?;
                 connection.pragma_update(None, "legacy_alter_table", true)?;
+                // What moves here is no change of the app's: triggers of the user's stay silent.
+                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
                 // Rows that break a CHECK of the user's are there already: a rebuild carries them over.
                 connection.pragma_update(None, "ignore_check_constraints", true)?;
-                connection
             }
-            Access::Read => open_to_read(path)?,
+            // 4 MB: the process needs more than twice as much as the cache, and more makes the move of 100,000 runs no faster.
+            connection.pragma_update(None, "cache_size", -4000)?;
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+            Ok(connection)
         };
-        // 4 MB: the process needs more than twice as much as the cache, and more makes the move of 100,000 runs no faster.
-        connection.pragma_update(None, "cache_size", -4000)?;
-        let mut backend = SqliteBackend { connection, path: path.to_owned(), reader: None };
-        backend.query("SELECT count(*) FROM sqlite_schema", &[]).with_context(|| format!("cannot read {shown}"))?;
-        Ok(backend)
+        let connection = set_up().map_err(explained).with_context(|| format!("cannot read {shown}"))?;
+        Ok(SqliteBackend { connection, path: path.to_owned(), reader: None })
     }
 
     /// A second connection that reads what was there when the transaction began, while this one writes. Called at its
@@ -188,6 +184,14 @@ fn explain(error: rusqlite::Error) -> anyhow::Error {
     anyhow!("{sentence} (SQLite: {error})")
 }
 
+/// The same for an error that may be one of SQLite's.
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<rusqlite::Error>() {
+        Ok(error) => explain(error),
+        Err(error) => error,
+    }
+}
+
 /// Binds `$1`, `$2` .. by name: SQLite numbers such parameters by their first place in the text, not by their number.
 fn bind(statement: &mut rusqlite::Statement<'_>, parameters: &[Value]) -> rusqlite::Result<()> {
     for (at, value) in parameters.iter().enumerate() {
@@ -213,6 +217,10 @@ fn as_text(value: ValueRef<'_>) -> Option<String> {
 }
 
 impl Backend for SqliteBackend {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
     fn dialect(&self) -> &'static dyn Dialect {
         &Sqlite
     }
@@ -223,6 +231,10 @@ impl Backend for SqliteBackend {
 
     fn shape(&mut self, table: &str) -> Result<Option<Shape>> {
         observe::shape(&self.connection, table).map_err(explain)
+    }
+
+    fn snapshot(&mut self) -> Result<()> {
+        self.connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").map_err(explain)
     }
 
     fn begin(&mut self, wait: Duration, progress: &mut dyn Progress) -> Result<()> {
@@ -258,7 +270,7 @@ impl Backend for SqliteBackend {
         };
         self.connection.busy_handler(Some(wait_to_read))?;
         outcome?;
-        self.reader = self.reader()?;
+        self.reader = self.reader().map_err(explained)?;
         Ok(())
     }
 
@@ -306,7 +318,7 @@ impl Backend for SqliteBackend {
 
     fn read_only(&mut self) -> Result<Option<String>> {
         let shown = self.path.display();
-        if self.connection.is_readonly("main")? {
+        if self.connection.is_readonly("main").map_err(explain)? {
             return Ok(Some(format!(
                 "{shown} cannot be written: give this user the right to write the file and its folder"
             )));
@@ -322,6 +334,10 @@ impl Backend for SqliteBackend {
         runs::oversized(&self.connection, sessions, runs).map_err(explain)
     }
 
+    fn unreadable_lists(&mut self, sessions: &str, runs: &str) -> Result<Vec<String>> {
+        runs::unreadable(&self.connection, sessions, runs).map_err(explained)
+    }
+
     fn orphans_of(&mut self, table: &str) -> Result<u64> {
         let sql = "SELECT count(*) FROM (SELECT DISTINCT m.name AS child FROM sqlite_schema m, pragma_foreign_key_list(m.name) f \
                    WHERE m.type = 'table' AND lower(f.\"table\") = lower(?1)) c, pragma_foreign_key_check(c.child) k \
@@ -330,7 +346,7 @@ impl Backend for SqliteBackend {
     }
 
     fn room(&mut self, sessions: &str) -> Result<Option<String>> {
-        runs::room(&self.connection, &self.path, sessions)
+        runs::room(&self.connection, &self.path, sessions).map_err(explained)
     }
 
     fn day_begins(&self, column: &str) -> String {
@@ -338,10 +354,10 @@ impl Backend for SqliteBackend {
     }
 
     fn split_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
-        runs::split(&self.connection, self.reader.take(), sessions, runs, progress)
+        runs::split(&self.connection, self.reader.take(), sessions, runs, progress).map_err(explained)
     }
 
     fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
-        runs::join(&self.connection, sessions, runs, progress)
+        runs::join(&self.connection, sessions, runs, progress).map_err(explained)
     }
 }

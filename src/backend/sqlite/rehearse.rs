@@ -20,19 +20,20 @@ pub fn rehearse(connection: &Connection, statements: &[String]) -> Result<Vec<St
     }
 
     let before = broken(&copy)?;
-    for statement in statements {
-        if let Err(error) = copy.execute_batch(statement) {
-            let first = statement.lines().next().unwrap_or_default();
-            return Ok(vec![format!("{}, found by trying: {first}", sentence(&error))]);
-        }
-    }
-    let newly = broken(&copy)?.difference(&before).cloned().collect::<Vec<_>>();
-    Ok(newly
-        .into_iter()
+    let failed = statements.iter().find_map(|statement| copy.execute_batch(statement).err().map(|error| (statement, error)));
+    let newly: Vec<String> = broken(&copy)?
+        .difference(&before)
         .map(|(kind, name)| {
             format!("the {kind} {name} uses what would go: drop it, and create it again afterwards without that")
         })
-        .collect())
+        .collect();
+    Ok(match failed {
+        Some((statement, error)) if newly.is_empty() => {
+            let first = statement.lines().next().unwrap_or_default();
+            vec![format!("{}, found by trying: {first}", sentence(&error))]
+        }
+        _ => newly,
+    })
 }
 
 fn sentence(error: &rusqlite::Error) -> String {

@@ -1,0 +1,319 @@
+//! The command line as a user meets it: output, exit codes, and every kind of wrong input.
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+use support::{Database, binary};
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+/// Runs the binary and returns exit code and stderr.
+fn fails(arguments: &[&str]) -> (i32, String) {
+    let output = binary().args(arguments).output().expect("runs");
+    assert_eq!(stdout(&output), "", "a failure before anything was found prints no result");
+    (output.status.code().expect("a code"), stderr(&output))
+}
+
+#[test]
+fn the_four_commands_of_the_mission() {
+    let database = Database::of("2.0.11");
+    let current = database.binary(&["current"]);
+    assert_eq!((stdout(&current).as_str(), current.status.code()), ("v2.0.0\n", Some(0)));
+    let up = database.binary(&["up", "--to", "v2.3.0"]);
+    assert_eq!(up.status.code(), Some(0), "{}", stderr(&up));
+    assert!(stdout(&up).contains("agno_memories     v2.0.0 -> v2.3.0"), "{}", stdout(&up));
+    assert!(stdout(&up).contains("8 tables at v2.3.0"), "{}", stdout(&up));
+    assert_eq!(stdout(&database.binary(&["current"])), "v2.3.0\n");
+    let up = database.binary(&["up"]);
+    assert!(stdout(&up).contains("created table agno_runs; 25 runs moved"), "{}", stdout(&up));
+    assert!(stderr(&up).contains("note: stop every Agno 2 app"), "{}", stderr(&up));
+    assert_eq!(stdout(&database.binary(&["up", "-q"])), "Nothing to do: 8 tables are at or above v3.0.0.\n");
+    // Nobody to ask: a deploy job goes on.
+    let down = database.binary(&["down", "v2.3.0"]);
+    assert_eq!(down.status.code(), Some(0), "{}", stderr(&down));
+    assert!(stderr(&down).contains("warning: runs that a newer Agno wrote"), "{}", stderr(&down));
+    assert_eq!(stdout(&database.binary(&["current"])), "v2.3.0\n");
+}
+
+#[test]
+fn the_database_is_found_where_agno_looks() {
+    let database = Database::of("2.9.0");
+    let run = |command: &mut Command| {
+        let output = command.arg("current").current_dir(database.folder()).output().expect("runs");
+        (stdout(&output), output.status.code())
+    };
+    let path = database.path.display();
+    let good = ("v2.5.6\n".to_owned(), Some(0));
+    assert_eq!(run(&mut binary()), good, "agno.db in the folder");
+    assert_eq!(run(binary().env("AGNO_DB_URL", format!("sqlite:///{path}"))), good);
+    assert_eq!(run(binary().env("DATABASE_URL", format!("sqlite+aiosqlite:///{path}"))), good);
+    assert_eq!(run(binary().env("DATABASE_URL", "sqlite:///no.db").env("AGNO_DB_URL", "agno.db")), good);
+    assert_eq!(run(binary().env("AGNO_DB_URL", "sqlite:///no.db").args(["--db", "./agno.db"])), good);
+}
+
+#[test]
+fn json_is_one_document_that_says_it_all() {
+    let database = Database::of("2.9.0");
+    let up = database.binary(&["up", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&up.stdout).expect("JSON");
+    assert_eq!((&report["schema"], &report["command"], &report["exit_code"]), (&1.into(), &"up".into(), &0.into()));
+    let sessions = report["tables"].as_array().expect("tables").iter().find(|t| t["name"] == "agno_sessions").expect("it");
+    assert_eq!(
+        (&sessions["before"], &sessions["after"], &sessions["moved"]),
+        (&"2.5.6".into(), &"3.0.0".into(), &25.into())
+    );
+    assert_eq!(sessions["type"], "sessions");
+    let learnings = report["tables"].as_array().expect("tables").iter().find(|t| t["type"] == "learnings").expect("it");
+    assert_eq!(learnings["left"][0]["id"], "entity_user_person_nobodys");
+    assert!(learnings["warnings"][0].as_str().expect("text").contains("entity_user_person_collided"));
+    for command in
+        [&["status", "--json"][..], &["current", "--json"], &["plan", "2.0.0", "--json"], &["up", "--json", "--to", "9"]]
+    {
+        let output = database.binary(command);
+        if output.status.code() != Some(2) {
+            serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON");
+        }
+    }
+    let missing = binary().args(["up", "--json", "--db", "missing.db"]).output().expect("runs");
+    let report: serde_json::Value = serde_json::from_slice(&missing.stdout).expect("JSON even then");
+    assert!(report["failure"].as_str().expect("text").contains("there is no file missing.db"));
+}
+
+#[test]
+fn check_tells_by_its_exit_code() {
+    let database = Database::of("2.9.0");
+    assert_eq!(database.binary(&["current", "--check"]).status.code(), Some(3));
+    assert_eq!(database.binary(&["status", "--check"]).status.code(), Some(3));
+    database.ok(&["up"]);
+    assert_eq!(database.binary(&["current", "--check"]).status.code(), Some(0));
+    database.sql("DROP INDEX idx_agno_eval_runs_user_id");
+    assert_eq!(database.binary(&["current", "--check"]).status.code(), Some(4));
+    let status = database.binary(&["status", "--check"]);
+    assert_eq!(status.status.code(), Some(4));
+    assert!(stdout(&status).contains("drift: lacks index on (user_id)"), "{}", stdout(&status));
+    let current = database.binary(&["current"]);
+    assert!(stderr(&current).contains("warning: agno_eval_runs: lacks index on (user_id)"), "{}", stderr(&current));
+    // What a stamp claims and the table lacks is mended.
+    database.ok(&["up"]);
+    assert_eq!(database.binary(&["current", "--check"]).status.code(), Some(0));
+}
+
+#[test]
+fn plan_prints_sql_and_comments() {
+    let database = Database::of("2.9.0");
+    let plan = stdout(&database.binary(&["plan"]));
+    assert!(plan.starts_with("-- up to v3.0.0\n"), "{plan}");
+    assert!(plan.contains("\nALTER TABLE \"agno_eval_runs\" ADD COLUMN \"user_id\" VARCHAR;\n"), "{plan}");
+    assert!(plan.contains("-- v3.0.0: copy each run of the column runs into a row of the runs table\n"), "{plan}");
+    assert!(plan.contains("-- stamp v3.0.0\n"), "{plan}");
+    // The schema statements are SQL that SQLite takes.
+    let copy = Database::of("2.9.0");
+    copy.sql(&stdout(&database.binary(&["plan", "--only", "evals,knowledge,schedules,metrics"])));
+    let mixed = Database::of("2.9.0");
+    mixed.ok(&["up", "--only", "evals"]);
+    mixed.ok(&["down", "2.0.0", "--only", "memories", "--yes"]);
+    let plan = stdout(&mixed.binary(&["plan", "2.5.6"]));
+    let (up, down) = (plan.find("-- up to v2.5.6").expect("up"), plan.find("-- down to v2.5.6").expect("down"));
+    assert!(up < down && plan[up..down].contains("agno_memories") && plan[down..].contains("agno_eval_runs"), "{plan}");
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named_with_the_reason() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    for command in ["up", "current", "status", "plan"] {
+        let (code, message) = fails(&[command, "--db", &at("none.db")]);
+        assert_eq!(code, 1, "{command}");
+        assert!(message.contains("there is no file") && message.contains("none.db"), "{message}");
+        assert!(!Path::new(&at("none.db")).exists(), "it was created");
+    }
+    std::fs::create_dir(at("folder")).expect("a folder");
+    let (code, message) = fails(&["up", "--db", &at("folder")]);
+    assert_eq!((code, message.contains("is a directory")), (1, true), "{message}");
+    std::fs::write(at("text.db"), "this is no database, and long enough to be sure of that").expect("writes");
+    let (code, message) = fails(&["up", "--db", &at("text.db")]);
+    assert_eq!((code, message.contains("not a SQLite database")), (1, true), "{message}");
+    std::fs::write(at("zero.db"), "").expect("writes");
+    let output = binary().args(["up", "--db", &at("zero.db")]).output().expect("runs");
+    assert_eq!(stdout(&output), "Nothing to migrate: the database has no table of Agno's.\n");
+    let output = binary().args(["current", "--check", "--db", &at("zero.db")]).output().expect("runs");
+    assert_eq!((stdout(&output).as_str(), output.status.code()), ("v2.0.0\n", Some(0)));
+    assert!(stderr(&output).contains("no table of Agno's"));
+}
+
+#[test]
+fn a_corrupt_page_stops_and_leaves_whole_versions() {
+    let database = Database::of("2.9.0");
+    // The schema reads, the rows do not.
+    let root =
+        database.one("SELECT rootpage FROM sqlite_schema WHERE name = 'agno_sessions'").parse::<usize>().expect("a page");
+    let mut bytes = std::fs::read(&database.path).expect("reads");
+    bytes[(root - 1) * 4096..root * 4096].fill(0xab);
+    std::fs::write(&database.path, &bytes).expect("writes");
+    let output = database.binary(&["up"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the database file is damaged"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot look at agno_sessions"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_file_without_the_right_to_write_is_refused() {
+    let database = Database::of("2.9.0");
+    let bytes = std::fs::read(&database.path).expect("reads");
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("rights");
+    mode(database.folder(), 0o755);
+    mode(&database.path, 0o444);
+    // Root may write anything: the right is tried as nobody.
+    let copied = database.folder().join("agno-migrate");
+    std::fs::copy(env!("CARGO_BIN_EXE_agno-migrate"), &copied).expect("copies");
+    let as_nobody = |arguments: &[&str]| {
+        let mut command = match Command::new("id").arg("-u").output() {
+            Ok(id) if id.stdout == b"0\n" => {
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&copied);
+                command
+            }
+            _ => Command::new(&copied),
+        };
+        command.env_remove("AGNO_DB_URL").args(arguments).arg("--db").arg(&database.path).output().expect("runs")
+    };
+    let up = as_nobody(&["up"]);
+    assert_eq!(up.status.code(), Some(6), "{}", stderr(&up));
+    assert!(stderr(&up).contains("cannot be written: give this user the right"), "{}", stderr(&up));
+    assert_eq!(stdout(&as_nobody(&["current"])), "v2.5.6\n", "reading needs no such right");
+    assert_eq!(std::fs::read(&database.path).expect("reads"), bytes);
+    mode(&database.path, 0o000);
+    let up = as_nobody(&["current"]);
+    assert_eq!(up.status.code(), Some(1));
+    assert!(stderr(&up).contains("check the rights"), "{}", stderr(&up));
+}
+
+#[test]
+fn wrong_words_are_usage_errors_that_list_the_right_ones() {
+    let database = Database::of("2.9.0");
+    let usage = |arguments: &[&str], expected: &str| {
+        let output = database.binary(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+    };
+    usage(&["up", "--to", "banana"], "'banana' is not a version");
+    usage(&["up", "--to", "banana"], "v2.5.6  Agno 2.5.6 to 2.x");
+    usage(&["up", "--to", "1.8.4"], "the oldest is 2.0.0");
+    usage(&["down", "9.0.0"], "newer than 3.1.10");
+    usage(&["down"], "VERSION");
+    usage(&["up", "--only", "sessions,sesions"], "there is no table type 'sesions'; there are memories, sessions, metrics");
+    usage(&["up", "--only", "runs"], "runs go with their sessions");
+    usage(&["up", "--table", "sessions"], "TYPE=NAME");
+    usage(&["up", "--table", "session=x"], "there is no table type 'session'");
+    usage(&["up", "--lock-wait=-1"], "a number of seconds, 0 or more");
+    usage(&["migrate"], "unrecognized subcommand");
+    let url = binary().args(["up", "--db", "mysql://me:secret@host/db"]).output().expect("runs");
+    assert_eq!(
+        (url.status.code(), stderr(&url).contains("'mysql'"), stderr(&url).contains("secret")),
+        (Some(2), true, false)
+    );
+}
+
+#[test]
+fn named_tables_are_checked() {
+    let database = Database::of("2.9.0");
+    let why = database.refused(&["up", "--table", "sessions=agent_session"], 6);
+    assert!(
+        why.contains("there is no table agent_session, and the database has agent-session, agno_sessions, support"),
+        "{why}"
+    );
+    let why = database.refused(&["up", "--table", "memories=agno_sessions"], 6);
+    assert!(why.contains("agno_sessions is no memories table of Agno: it lacks memory_id"), "{why}");
+    let why = database.refused(&["up", "--table", "runs=my_runs"], 6);
+    assert!(why.contains("needs exactly one sessions table, and there are 3"), "{why}");
+
+    let report = database.ok(&["up", "--table", "sessions=support", "--table", "runs=my runs", "--only", "sessions"]);
+    assert_eq!(report.tables.len(), 1);
+    assert_eq!(database.one("SELECT count(*) FROM \"my runs\""), "2");
+    assert_eq!(database.stamps()["support"], "3.0.0");
+    assert_eq!(database.stamps()["agno_sessions"], "2.5.6");
+
+    let empty = Database::empty();
+    empty.sql("CREATE TABLE other (a)");
+    let report = empty.ok(&["up", "--table", "sessions=later"]);
+    assert!(report.warnings[0].contains("there is no table later (sessions): skipped"), "{:?}", report.warnings);
+}
+
+#[test]
+fn stamps_that_are_not_known_stop_writers_only() {
+    for stamp in ["4.0.0", "banana"] {
+        let database = Database::of("2.9.0");
+        database.sql(&format!("UPDATE agno_schema_versions SET version = '{stamp}' WHERE table_name = 'agno_eval_runs'"));
+        for command in [&["up"][..], &["down", "2.0.0", "--yes"]] {
+            let why = database.refused(command, 6);
+            assert!(
+                why.contains(&format!("agno_eval_runs: it is stamped {stamp}")) && why.contains("update agno-migrate"),
+                "{why}"
+            );
+            assert!(why.contains("--only memories,sessions,metrics,knowledge"), "{why}");
+        }
+        let current = database.binary(&["current"]);
+        assert_eq!(stdout(&current), "v2.5.6\n");
+        assert!(stderr(&current).contains(&format!("agno_eval_runs is stamped {stamp}, which is not known")));
+        assert!(stdout(&database.binary(&["status"])).contains(stamp));
+        database.ok(&["up", "--only", "sessions"]);
+        // On a table that does not exist it is nobody's business.
+        let database = Database::of("2.9.0");
+        database.sql(&format!("INSERT INTO agno_schema_versions VALUES ('gone', '{stamp}', '', '')"));
+        database.ok(&["up"]);
+    }
+}
+
+#[test]
+fn any_table_name_works() {
+    let long = "n".repeat(200);
+    for name in ["we \"quote\"", "with space", "sessões", "semi;colon--", "percent%s", "$1", "select", "a'b", long.as_str()]
+    {
+        let database = Database::of("2.9.0");
+        let quoted = name.replace('"', "\"\"");
+        database.sql(&format!("ALTER TABLE support RENAME TO \"{quoted}\""));
+        let runs = format!("\"{quoted}_runs\"");
+        database.ok(&["up"]);
+        assert_eq!(database.one(&format!("SELECT count(*) FROM {runs}")), "2", "{name}");
+        assert_eq!(database.stamps()[name], "3.0.0");
+        database.ok(&["down", "2.0.0", "--yes"]);
+        assert_eq!(database.one(&format!("SELECT count(*) FROM \"{quoted}\"")), "1", "{name}");
+        database.ok(&["up"]);
+    }
+}
+
+#[test]
+fn completions_and_the_man_page_come_from_the_same_definition() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = binary().args(["completions", shell]).output().expect("runs");
+        assert!(stdout(&output).contains("lock-wait"), "{shell}");
+    }
+    let man = stdout(&binary().arg("man").output().expect("runs"));
+    assert!(man.contains(".TH agno-migrate 1") && man.contains("lock\\-wait"), "{man}");
+    let help = stdout(&binary().arg("--help").output().expect("runs"));
+    for command in ["up", "down", "current", "status", "plan", "completions", "man"] {
+        assert!(help.contains(&format!("  {command}")), "{help}");
+    }
+    // What does not work yet is not shown.
+    for later in ["v1-to-v2", "verify", "cleanup", "--backup"] {
+        assert!(!help.contains(later), "{later}");
+    }
+    assert!(help.contains("5 a lock was not had in time"), "{help}");
+}
+
+#[test]
+fn colours_only_where_they_are_wanted() {
+    let database = Database::of("2.9.0");
+    let painted = |arguments: &[&str]| stderr(&database.binary(arguments)).contains('\u{1b}');
+    assert!(!painted(&["up", "--table", "sessions=x"]), "no colours in a pipe");
+    assert!(painted(&["up", "--table", "sessions=x", "--color", "always"]));
+    assert!(!painted(&["up", "--table", "sessions=x", "--color=never"]));
+}
