@@ -82,7 +82,7 @@ def named(error, where=False):
 
 
 def silence(level=logging.DEBUG):
-    """To be called before anything of Agno is imported. Takes stdout and all logging away from Agno; returns (where the JSON goes, the log)."""
+    """Takes stdout and all logging away from Agno, before it is imported; returns (where the JSON goes, the log)."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     log = Log()
@@ -110,7 +110,7 @@ def open_db(place, tables, schema="ai", readonly=False):
     if is_url(place):
         from agno.db.postgres import PostgresDb as Db
 
-        url = re.sub(r"^postgres(ql)?:", "postgresql+psycopg:", place)
+        url = re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql+psycopg:", place)
         if readonly:
             url += ("&" if "?" in url else "?") + "options=-c%20default_transaction_read_only%3Don"
         names.update(db_url=url, db_schema=schema)
@@ -510,7 +510,7 @@ def find_session(db, session_id):
 def own_top_runs(session, kind):
     """The runs whose messages are this session's history, by our own rule."""
     owner = getattr(session, f"{kind}_id")
-    skipped = ("PAUSED", "CANCELLED", "ERROR", "paused", "cancelled", "error")
+    skipped = ("PAUSED", "CANCELLED", "ERROR", "REGENERATED")
     return [
         run
         for run in session.runs or []
@@ -730,15 +730,19 @@ def main():
     problems = []
     with tempfile.TemporaryDirectory() as folder:
         if args.command == "go-on":
+            opened = []
 
             def reopen():
-                return open_db(args.place, args.tables, args.schema)
+                opened.append(open_db(args.place, args.tables, args.schema))
+                return opened[-1]
 
             try:
                 answer, problems = go_on(reopen, args.session, args.history_runs)
             except Exception as e:
                 answer, problems = {}, [f"raised {named(e, where=True)}"]
             problems += [f"logged {line}" for line in log.lines]
+            for db in opened:
+                db.db_engine.dispose()
         else:
             place = args.place if is_url(args.place) else copy_of(args.place, folder)
             db = open_db(place, args.tables, args.schema, readonly=True)
