@@ -1,0 +1,109 @@
+//! docs/versions.md and docs/commands.md are made of the declaration and of the command line. `UPDATE_DOCS=1 cargo test --test
+//! docs` writes them; without it a difference is a failure.
+
+use agno_migrate::cli::Cli;
+use agno_migrate::schema::release::releases_of;
+use agno_migrate::schema::tables::{KNOWN, RUNS};
+use agno_migrate::schema::versions::MIGRATIONS;
+use clap::{Arg, Command, CommandFactory};
+use std::fmt::Write;
+use std::path::Path;
+
+const MADE: &str = "<!-- Made by tests/docs.rs: change the source, then UPDATE_DOCS=1 cargo test --test docs -->\n";
+
+fn check(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, text).expect("written");
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(there == text, "docs/{name} is out of date: UPDATE_DOCS=1 cargo test --test docs writes it");
+}
+
+#[test]
+fn versions() {
+    let mut text = format!("# Schema versions\n\n{MADE}\nWhat each schema version wants of each type of table.\n\n");
+    text.push_str("| schema | Agno releases |\n|---|---|\n");
+    for migration in MIGRATIONS {
+        writeln!(text, "| {} | {} |", migration.version, releases_of(&migration.version)).expect("text");
+    }
+    for migration in MIGRATIONS {
+        writeln!(text, "\n## {}\n", migration.version).expect("text");
+        if migration.tables.is_empty() {
+            text.push_str("The oldest: what Agno 2.0 made. A database without stamps is taken for it.\n");
+            continue;
+        }
+        text.push_str("| table | wants |\n|---|---|\n");
+        for (table_type, steps) in migration.tables {
+            let facts: Vec<String> = steps.iter().map(|step| step.describe()).collect();
+            writeln!(text, "| {table_type} | {} |", facts.join("<br>")).expect("text");
+        }
+    }
+    text.push_str("\n## Tables\n\nA table is found by its key and these columns, whatever its name.\n\n");
+    text.push_str("| type | default name | since Agno | key | columns |\n|---|---|---|---|---|\n");
+    for known in KNOWN {
+        let (key, columns) = (known.key.join(", "), known.columns.join(", "));
+        writeln!(text, "| {} | {} | {} | {key} | {columns} |", known.word, known.default_name, known.since).expect("text");
+    }
+    text.push_str("\n## The runs table\n\n| column | type |\n|---|---|\n");
+    for column in RUNS.columns {
+        let null = if column.required { " NOT NULL" } else { "" };
+        writeln!(text, "| {} | {}{null} |", column.name, column.column_type).expect("text");
+    }
+    check("versions.md", &text);
+}
+
+/// An option or argument as a row of a table.
+fn row(arg: &Arg) -> String {
+    let name = match (arg.get_long(), arg.get_short()) {
+        (Some(long), Some(short)) => format!("`-{short}`, `--{long}`"),
+        (Some(long), None) => format!("`--{long}`"),
+        _ => String::new(),
+    };
+    let takes = arg.get_action().takes_values();
+    let value =
+        arg.get_value_names().unwrap_or_default().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" ");
+    let said =
+        [name, if takes { value } else { String::new() }].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let values: Vec<String> = arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    if takes && !values.is_empty() {
+        write!(help, " (one of {})", values.join(", ")).expect("text");
+    }
+    let default = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(", ");
+    let env = arg.get_env().map(|name| format!("`{}`", name.to_string_lossy())).unwrap_or_default();
+    format!("| {} | {help} | {} | {env} |\n", said.join(" "), if takes { default } else { String::new() })
+}
+
+fn rows<'a>(text: &mut String, args: impl Iterator<Item = &'a Arg>) {
+    let rows: String = args.map(row).collect();
+    if !rows.is_empty() {
+        text.push_str("| option | meaning | default | environment |\n|---|---|---|---|\n");
+        text.push_str(&rows);
+    }
+}
+
+#[test]
+fn commands() {
+    let mut cli = Cli::command();
+    cli.build();
+    let is_shown = |arg: &&Arg| !matches!(arg.get_id().as_str(), "help" | "version");
+    let mut text = format!("# Commands\n\n{MADE}\n{}\n", cli.get_about().map(ToString::to_string).unwrap_or_default());
+    for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
+        describe(&mut text, command);
+    }
+    text.push_str("\n## Options for every command\n\n");
+    rows(&mut text, cli.get_arguments().filter(|arg| arg.is_global_set()).filter(is_shown));
+    let codes = cli.get_after_help().map(ToString::to_string).unwrap_or_default();
+    writeln!(text, "\n## Exit codes\n\n{}", codes.trim_start_matches("Exit codes: ")).expect("text");
+    check("commands.md", &text);
+}
+
+fn describe(text: &mut String, command: &Command) {
+    writeln!(text, "\n## agno-migrate {}\n", command.get_name()).expect("text");
+    let about = command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
+    writeln!(text, "{about}\n").expect("text");
+    let own =
+        command.get_arguments().filter(|arg| !arg.is_global_set() && !matches!(arg.get_id().as_str(), "help" | "version"));
+    rows(text, own);
+}
