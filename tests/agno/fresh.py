@@ -1,14 +1,15 @@
-"""Writes the DDL of the tables that this Agno release makes for itself: fresh.py FILE > ddl.sql"""
+"""Makes the tables that this Agno release makes for itself: fresh.py FILE_OR_URL. For a file it writes their DDL to stdout."""
 
 import sqlite3
 import sys
 
-from agno.db.sqlite import SqliteDb
-from make import TYPES, optional
+from make import TYPES, database, optional
 
-db = SqliteDb(db_file=sys.argv[1])
+db = database(sys.argv[1])
 for table_type in TYPES:
     optional(table_type, lambda: db._get_table(table_type, create_table_if_not_found=True))
+if "://" in sys.argv[1]:
+    sys.exit()
 order = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name IN ({}) ORDER BY type DESC, name"
 mine = [
     name
