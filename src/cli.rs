@@ -1,5 +1,6 @@
 //! Every flag and subcommand, once; help, man page, completions and docs/commands.md are made of this.
 
+use crate::backend::{Access, DEFAULT_SCHEMA, Opening};
 use crate::discover::Named;
 use crate::schema::Target;
 use crate::schema::tables::{KNOWN, TableType, VERSIONS_TABLE};
@@ -116,6 +117,15 @@ pub struct Options {
     /// Seconds to wait for another migration or an application that holds the database
     #[arg(long, global = true, value_name = "SECONDS", default_value = "300", value_parser = seconds, env = "AGNO_MIGRATE_LOCK_WAIT")]
     pub lock_wait: Duration,
+    /// Seconds one statement waits for the lock of a table before it is tried again, until --lock-wait is over (PostgreSQL)
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "5", value_parser = seconds, env = "AGNO_MIGRATE_LOCK_TIMEOUT")]
+    pub lock_timeout: Duration,
+    /// Seconds to wait for a server that is still starting
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "0", value_parser = seconds, env = "AGNO_MIGRATE_WAIT")]
+    pub wait: Duration,
+    /// The schema that has the tables (PostgreSQL)
+    #[arg(long, global = true, value_name = "NAME", default_value = DEFAULT_SCHEMA, env = "AGNO_MIGRATE_SCHEMA")]
+    pub schema: String,
     /// Print the result as one JSON document
     #[arg(long, global = true, env = "AGNO_MIGRATE_JSON")]
     pub json: bool,
@@ -158,6 +168,17 @@ impl Options {
     pub fn url(&self) -> String {
         let given = self.db.clone().or_else(|| std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty()));
         given.unwrap_or_else(|| crate::backend::url::DEFAULT_URL.to_owned())
+    }
+
+    /// How the database is opened.
+    pub fn opening(&self, access: Access) -> Opening {
+        Opening {
+            access,
+            lock_wait: self.lock_wait,
+            lock_timeout: self.lock_timeout,
+            wait: self.wait,
+            schema: self.schema.clone(),
+        }
     }
 
     /// The tables that have names of their own.

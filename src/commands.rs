@@ -76,10 +76,10 @@ fn with_engine<T>(
     report: &mut Report,
     then: impl FnOnce(&mut Engine<'_>, &mut Report) -> Result<T>,
 ) -> Result<T> {
-    let mut backend = backend::open(&options.url(), access, options.lock_wait)?;
+    let mut backend = backend::open(&options.url(), &options.opening(access))?;
     report.database = backend.name();
     // One state of the database for everything that is found out: another migration may be at work.
-    backend.snapshot()?;
+    backend.snapshot(progress)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let settings = Settings {
         named: options.named(),
@@ -92,7 +92,7 @@ fn with_engine<T>(
 }
 
 /// What every command says of what was found.
-fn tell_found(observed: &Observed, report: &mut Report) {
+fn tell_found(engine: &mut Engine<'_>, observed: &Observed, report: &mut Report) -> Result<()> {
     let survey = &observed.survey;
     report.warnings.extend(survey.warnings.iter().cloned());
     report.v1_tables.clone_from(&survey.v1);
@@ -111,6 +111,15 @@ fn tell_found(observed: &Observed, report: &mut Report) {
             reason: table.reason.clone(),
         })
         .collect();
+    if survey.found.is_empty() {
+        let elsewhere = engine.backend.elsewhere()?;
+        if !elsewhere.is_empty() {
+            report
+                .notes
+                .push(format!("Agno's tables are in another schema: say --schema {}", elsewhere.join(" or --schema ")));
+        }
+    }
+    Ok(())
 }
 
 /// `up` and `down`: check everything first, then change table by table.
@@ -126,7 +135,7 @@ fn change(
     let access = if report.dry_run { Access::Read } else { Access::Write };
     with_engine(&cli.options, only, access, progress, report, |engine, report| {
         let observed = engine.observe()?;
-        tell_found(&observed, report);
+        tell_found(engine, &observed, report)?;
         let plans = engine.plan(&observed, &course)?;
         let refusals = refusals(&observed, only, &plans);
         if report.dry_run {
@@ -265,7 +274,7 @@ fn plan(options: &Options, only: &Only, to: &Target, progress: &mut dyn Progress
     report.target = Some(format!("v{}", to.0));
     with_engine(options, only, Access::Read, progress, report, |engine, report| {
         let observed = engine.observe()?;
-        tell_found(&observed, report);
+        tell_found(engine, &observed, report)?;
         let up = Course::Up { target: to.0.clone(), moves: Moves::Due };
         let down = Course::Down { target: to.0.clone() };
         let plans_up = engine.plan(&observed, &up)?;
@@ -298,7 +307,7 @@ fn drift(observed: &Observed, table: &Found) -> Vec<String> {
 fn current(options: &Options, check: bool, progress: &mut dyn Progress, report: &mut Report) -> Result<()> {
     with_engine(options, &Only::default(), Access::Read, progress, report, |engine, report| {
         let observed = engine.observe()?;
-        tell_found(&observed, report);
+        tell_found(engine, &observed, report)?;
         report.warnings.extend(observed.survey.refusals.iter().cloned());
         let found = &observed.survey.found;
         for table in found {
@@ -341,7 +350,7 @@ fn current(options: &Options, check: bool, progress: &mut dyn Progress, report: 
 fn status(options: &Options, check: bool, progress: &mut dyn Progress, report: &mut Report) -> Result<()> {
     with_engine(options, &Only::default(), Access::Read, progress, report, |engine, report| {
         let observed = engine.observe()?;
-        tell_found(&observed, report);
+        tell_found(engine, &observed, report)?;
         report.warnings.extend(observed.survey.refusals.iter().cloned());
         let course = Course::Up { target: newest().clone(), moves: Moves::Due };
         let plans = engine.plan(&observed, &course)?;

@@ -110,6 +110,9 @@ impl Course {
     }
 }
 
+/// Between two tries for the lock of a table.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// A version's steps for a table.
 struct Leg {
     version: Version,
@@ -128,6 +131,8 @@ pub struct TablePlan {
     pub stamp: Option<Version>,
     /// The versions that take something.
     versions: BTreeSet<Version>,
+    /// What the steps do.
+    actions: Vec<Action>,
 }
 
 impl TablePlan {
@@ -307,6 +312,7 @@ impl Engine<'_> {
             refusals: Vec::new(),
             stamp: None,
             versions: BTreeSet::new(),
+            actions: Vec::new(),
         };
         let Some(stamp) = table.stamp.version() else {
             if let Stamp::Unknown(text) = &table.stamp {
@@ -327,7 +333,7 @@ impl Engine<'_> {
         }
         let statements: Vec<String> = plan.steps.iter().flat_map(|step| step.sql.clone()).collect();
         if plan.refusals.is_empty() && !statements.is_empty() {
-            plan.refusals.extend(self.backend.rehearse(&statements)?);
+            plan.refusals.extend(self.backend.rehearse(&table.name, &plan.actions, &statements)?);
         }
         plan.stamp = self.final_stamp(table, course, &state, plan.steps.is_empty());
         Ok(plan)
@@ -393,7 +399,10 @@ impl Engine<'_> {
                 changes_shape |= action.changes_shape();
                 match mode {
                     Mode::Tell(plan) => match dialect.render(&table.name, &action, &state.shape, self.settings.now) {
-                        Ok(sql) => plan.steps.push(StepReport::new(&leg.version, course.direction(), &action, sql)),
+                        Ok(sql) => {
+                            plan.steps.push(StepReport::new(&leg.version, course.direction(), &action, sql));
+                            plan.actions.push(action.clone());
+                        }
                         Err(why) => plan.refusals.push(why),
                     },
                     Mode::Do(report) => {
@@ -458,7 +467,7 @@ impl Engine<'_> {
         }
         for (at, leg) in due.iter().enumerate() {
             let stamp = if at + 1 == due.len() { planned.stamp.clone() } else { Some(stamp_after(leg, course)) };
-            if let Err(error) = self.transaction(table, leg, stamp, course, &mut report) {
+            if let Err(error) = self.patiently(table, leg, stamp, course, &mut report) {
                 report.failed(started.elapsed());
                 self.progress.on(Event::TableDone);
                 let error = error.context(format!("{} to v{}", table.name, leg.version));
@@ -468,6 +477,38 @@ impl Engine<'_> {
         report.finished(started.elapsed());
         self.progress.on(Event::TableDone);
         Ok(report)
+    }
+
+    /// One version of one table; when an application holds the table, again and again until the wait is over.
+    fn patiently(
+        &mut self,
+        table: &Found,
+        leg: &Leg,
+        stamp: Option<Version>,
+        course: &Course,
+        report: &mut TableReport,
+    ) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let outcome = self.transaction(table, leg, stamp.clone(), course, report);
+            let Err(error) = outcome else { return Ok(()) };
+            let is_busy = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Stop::Busy(_))));
+            if !is_busy || interrupted() {
+                return Err(error);
+            }
+            let tables: Vec<&str> = [Some(table.name.as_str()), table.runs.as_deref()].into_iter().flatten().collect();
+            let who = self.backend.blockers(&tables).ok().flatten().unwrap_or_else(|| "someone".to_owned());
+            if started.elapsed() >= self.settings.lock_wait {
+                return Err(Stop::Locked(format!(
+                    "{who} holds a lock on the table: end that session or let it finish, then run the command again; --lock-wait \
+                     SECONDS waits longer"
+                ))
+                .into());
+            }
+            self.progress.on(Event::Waiting(format!("waiting for {who}, which holds {}", table.name)));
+            // Whoever queued behind us goes first.
+            std::thread::sleep(PAUSE);
+        }
     }
 
     /// One version of one table, in one transaction with its stamp.
@@ -537,6 +578,13 @@ impl Engine<'_> {
             }
             Action::Restore { column, over } => {
                 report.restored += archive_of(backend, table).restore(column, *over)?;
+            }
+            Action::Retype(retypes) => {
+                let rendered = backend.dialect().render(&table.name, action, shape, self.settings.now);
+                for statement in rendered.map_err(Stop::Refused)? {
+                    let key = table.table_type.known().key[0];
+                    report.mended(backend.retype(&table.name, key, retypes, &statement)?);
+                }
             }
             Action::Move(rows, direction) => {
                 report.add(rows::apply(backend, *rows, *direction, table, shape, &observed.survey, self.progress)?);

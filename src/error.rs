@@ -9,6 +9,8 @@ pub enum Stop {
     Usage(String),
     /// Someone else holds the database or a table: 5.
     Locked(String),
+    /// The same for a lock on a table that one statement did not get: it may be tried again. 5.
+    Busy(String),
     /// Something stands in the way: 6.
     Refused(String),
     /// Ctrl-C or SIGTERM: 130.
@@ -20,7 +22,7 @@ impl Stop {
     pub fn exit_code(&self) -> u8 {
         match self {
             Stop::Usage(_) => 2,
-            Stop::Locked(_) => 5,
+            Stop::Locked(_) | Stop::Busy(_) => 5,
             Stop::Refused(_) => 6,
             Stop::Interrupted => 130,
         }
@@ -30,7 +32,9 @@ impl Stop {
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Stop::Usage(message) | Stop::Locked(message) | Stop::Refused(message) => f.write_str(message),
+            Stop::Usage(message) | Stop::Locked(message) | Stop::Busy(message) | Stop::Refused(message) => {
+                f.write_str(message)
+            }
             Stop::Interrupted => {
                 f.write_str("interrupted: every table is at a whole version; run the command again to go on")
             }

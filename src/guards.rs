@@ -23,6 +23,16 @@ pub fn check(
         Guard::Key(column) => key(backend, column, table),
         Guard::NoOrphans => no_orphans(backend, table),
         Guard::Room => backend.room(&table.name),
+        Guard::Convertible(retypes) => {
+            let ids = backend.unconvertible(&table.name, table.table_type.known().key[0], retypes)?;
+            Ok((!ids.is_empty()).then(|| {
+                format!(
+                    "values of these rows cannot become JSONB (numbers beyond its range, or more than 255 MB in one list): {}; mend \
+                     or delete them",
+                    listed(&ids)
+                )
+            }))
+        }
         Guard::Lists => match &table.runs {
             Some(runs)
                 if shape.column("runs").is_some()
@@ -84,6 +94,10 @@ fn unique(backend: &mut dyn Backend, index: &Index, table: &Found, shape: &Shape
     let is_new_and_required =
         |column: &&&str| real.column(column).is_none() && shape.column(column).is_some_and(|column| column.required);
     let columns: Vec<&&str> = index.columns.iter().filter(|column| !is_new_and_required(column)).collect();
+    if columns.iter().any(|column| value(column) == "NULL") {
+        // NULLs are never equal.
+        return Ok(None);
+    }
     let mut conditions: Vec<String> = columns.iter().map(|column| format!("{} IS NOT NULL", value(column))).collect();
     if let Some(Condition::Null(column)) = index.condition {
         conditions.push(format!("{} IS NULL", value(column)));

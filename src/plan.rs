@@ -106,6 +106,8 @@ pub enum Guard {
     Lists,
     /// The disk has room for the runs as rows.
     Room,
+    /// Every value can have its new type.
+    Convertible(Vec<Retype>),
 }
 
 /// The planner's answer.
@@ -244,6 +246,13 @@ fn create_table(table: &'static NewTable, subject: &Subject<'_>) -> Decision {
     let default = runs_name(subject.table);
     let (name, shape) = subject.runs.unwrap_or((&default, None));
     let Some(shape) = shape else {
+        if subject.dialect.longest_name().is_some_and(|longest| name.len() > longest) {
+            return Decision::Refuse(format!(
+                "the runs table would be called {name}, which is longer than {} allows, and Agno 3 could not use it: name it with \
+                 --table runs=NAME, and give the app the same name (runs_table)",
+                subject.dialect.word()
+            ));
+        }
         if subject.names.contains(name) {
             return Decision::Refuse(format!(
                 "the runs table would be called {name}, and something else has that name: rename it, or name the runs table \
@@ -291,7 +300,10 @@ fn retype(retypes: impl Iterator<Item = Retype>, subject: &Subject<'_>) -> Decis
             there.is_some_and(|there| same(there, retype.from)) && !same(retype.from, retype.to)
         })
         .collect();
-    if due.is_empty() { Decision::Holds } else { act([Action::Retype(due)]) }
+    if due.is_empty() {
+        return Decision::Holds;
+    }
+    Decision::Do(vec![Action::Retype(due.clone())], vec![Guard::Convertible(due)])
 }
 
 fn move_key(from: &Index, to: &Index, subject: &Subject<'_>, guards: Vec<Guard>) -> Decision {
@@ -312,6 +324,7 @@ pub fn after(shape: &Shape, action: &Action, table: &str, dialect: &dyn Dialect)
     let column_shape = |column: &Column| ColumnShape {
         name: column.name.to_owned(),
         column_type: Some(dialect.seen_as(column.column_type)),
+        declared: dialect.type_name(column.column_type).to_owned(),
         required: column.required,
         generated: false,
     };
@@ -334,17 +347,18 @@ pub fn after(shape: &Shape, action: &Action, table: &str, dialect: &dyn Dialect)
             for column in &mut shape.columns {
                 if let Some(retype) = retypes.iter().find(|retype| retype.column == column.name) {
                     column.column_type = Some(dialect.seen_as(retype.to));
+                    column.declared = dialect.type_name(retype.to).to_owned();
                 }
             }
         }
         Action::AddPrimaryKey { name, column, replaces } => {
             shape.primary_key = vec![(*column).to_owned()];
+            shape.primary_key_name = Some(name.clone());
             shape.indexes.retain(|index| !replaces.contains(&index.name));
-            shape.indexes.push(index_shape(name, &[column], &Index::key("", &[]), true));
         }
         Action::DropPrimaryKey { column, unique } => {
             shape.primary_key.clear();
-            shape.indexes.retain(|index| index.columns != [*column] || !index.constraint);
+            shape.primary_key_name = None;
             shape.indexes.push(index_shape(unique, &[column], &Index::key("", &[]), true));
         }
         Action::ReplaceKey { drop, name, key } => {
@@ -368,6 +382,7 @@ pub fn created(table: &NewTable, parent: &str, indexes: &[String], dialect: &dyn
     let column = |column: &Column| ColumnShape {
         name: column.name.to_owned(),
         column_type: Some(dialect.seen_as(column.column_type)),
+        declared: dialect.type_name(column.column_type).to_owned(),
         required: column.required,
         generated: false,
     };

@@ -1,7 +1,8 @@
 //! What a command tells: one value, printed as text or as JSON.
 
-use crate::backend::{LEFT_NAMED, Left};
+use crate::backend::{LEFT_NAMED, Left, Mended};
 use crate::discover::{Found, Stamp};
+use crate::guards::listed;
 use crate::plan::Action;
 use crate::rows::{Applied, Counted};
 use crate::schema::tables::TableType;
@@ -187,6 +188,18 @@ impl TableReport {
     /// Notes a step that was taken.
     pub fn done(&mut self, version: &Version, direction: Direction, action: &Action) {
         self.steps.push(StepReport::new(version, direction, action, Vec::new()));
+    }
+
+    /// Adds what had to be taken out of JSON.
+    pub fn mended(&mut self, mended: Mended) {
+        let mut say = |ids: &[String], what: &str| {
+            if !ids.is_empty() {
+                let rows = if ids.len() == 1 { "1 row".to_owned() } else { format!("{} rows", ids.len()) };
+                self.warnings.push(format!("{}: {what} in {rows}, which JSONB cannot hold: {}", self.name, listed(ids)));
+            }
+        };
+        say(&mended.nuls, "NUL characters were taken out");
+        say(&mended.surrogates, "surrogates without a partner became U+FFFD");
     }
 
     /// Adds what a move did.

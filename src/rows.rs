@@ -103,8 +103,9 @@ pub fn open_day(backend: &mut dyn Backend, metrics: &str, owned: bool) -> Result
     let table = backend.dialect().table(metrics);
     let unowned = if owned { "(user_id = '' OR user_id IS NULL)" } else { "true" };
     let sql = format!(
-        "SELECT DISTINCT m.date FROM {table} m WHERE NOT m.completed AND {unowned} AND m.date = (SELECT max(date) FROM {table}) \
-         AND NOT EXISTS (SELECT 1 FROM {table} f WHERE f.completed AND f.date >= m.date)"
+        "SELECT DISTINCT {} FROM {table} m WHERE NOT m.completed AND {unowned} AND m.date = (SELECT max(date) FROM {table}) \
+         AND NOT EXISTS (SELECT 1 FROM {table} f WHERE f.completed AND f.date >= m.date)",
+        backend.dialect().as_text("m.date")
     );
     Ok(backend.query(&sql, &[])?.into_iter().flatten().flatten().next())
 }

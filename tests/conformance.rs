@@ -3,11 +3,12 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use support::{DEFAULTS, Database, RELEASES, SCHEMAS, assert_same};
+use std::sync::Mutex;
+use support::{DEFAULTS, Database, Kind, RELEASES, SCHEMAS, assert_same, kinds};
 
 /// The newest release of a schema that makes a table; for a schema before the table's time, the first that does.
-fn release_of(schema: &str, table: &str) -> &'static str {
-    let makes = |release: &str| !Database::fresh(release).shape(table).is_empty();
+fn release_of(kind: Kind, schema: &str, table: &str) -> &'static str {
+    let makes = |release: &str| kind.fresh(release).has(table);
     let at = SCHEMAS.iter().position(|known| *known == schema).expect("a schema");
     let of = |schema: &str| RELEASES.iter().rev().find(|(release, of)| *of == schema && makes(release)).map(|(r, _)| *r);
     let earlier = SCHEMAS[..=at].iter().rev().find_map(|schema| of(schema));
@@ -15,12 +16,24 @@ fn release_of(schema: &str, table: &str) -> &'static str {
 }
 
 /// The shape Agno gives a default table in a schema.
-fn agnos_shape(schema: &str, table: &str) -> BTreeSet<String> {
-    let mut shape = Database::fresh(release_of(schema, table)).shape(table);
-    if schema == "3.0.0" && table == "agno_sessions" {
-        shape.insert("column runs JSON".to_owned());
-    }
-    shape
+fn agnos_shape(kind: Kind, schema: &str, table: &str) -> BTreeSet<String> {
+    // Agno of the schema makes its tables once for all tests.
+    static SHAPES: Mutex<BTreeMap<(String, String, String), BTreeSet<String>>> = Mutex::new(BTreeMap::new());
+    let key = (format!("{kind:?}"), schema.to_owned(), table.to_owned());
+    let mut shapes = SHAPES.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let made = shapes.entry(key).or_insert_with(|| {
+        let mut shape = kind.fresh(release_of(kind, schema, table)).shape(table);
+        if schema == "3.0.0" && table == "agno_sessions" {
+            shape.insert(retained(kind));
+        }
+        shape
+    });
+    made.clone()
+}
+
+/// The column that stays until it is dropped.
+fn retained(kind: Kind) -> String {
+    if kind == Kind::Sqlite { "column runs JSON".to_owned() } else { "column runs jsonb".to_owned() }
 }
 
 /// Takes a database from the schema it was written in to another.
@@ -40,9 +53,9 @@ fn assert_shapes(database: &Database, schema: &str, what: &str) {
         }
         if schema == "3.0.0" && table == "agno_sessions" {
             // Retained, if it was ever there.
-            shape.insert("column runs JSON".to_owned());
+            shape.insert(retained(database.kind));
         }
-        assert_eq!(shape, agnos_shape(schema, table), "{what}: {table} in schema {schema}");
+        assert_eq!(shape, agnos_shape(database.kind, schema, table), "{what}: {table} in schema {schema}");
     }
     // The same under other names.
     let named = [("agent-session", "agno_sessions"), ("support", "agno_sessions"), ("sessões memórias", "agno_memories")];
@@ -52,13 +65,21 @@ fn assert_shapes(database: &Database, schema: &str, what: &str) {
             continue;
         }
         if schema == "3.0.0" && default == "agno_sessions" {
-            shape.insert("column runs JSON".to_owned());
+            shape.insert(retained(database.kind));
+            // PostgreSQL quotes names where it must.
+            let name = if database.kind == Kind::Sqlite || !table.contains('-') {
+                table.to_owned()
+            } else {
+                format!("\"{table}\"")
+            };
             let runs = database.shape(&format!("{table}_runs"));
-            let expected: BTreeSet<String> =
-                agnos_shape(schema, "agno_runs").into_iter().map(|fact| fact.replace("agno_sessions", table)).collect();
+            let expected: BTreeSet<String> = agnos_shape(database.kind, schema, "agno_runs")
+                .into_iter()
+                .map(|fact| fact.replace("agno_sessions", &name))
+                .collect();
             assert_eq!(runs, expected, "{what}: runs of {table}");
         }
-        assert_eq!(shape, agnos_shape(schema, default), "{what}: {table} in schema {schema}");
+        assert_eq!(shape, agnos_shape(database.kind, schema, default), "{what}: {table} in schema {schema}");
     }
 }
 
@@ -79,30 +100,30 @@ fn counts(database: &Database) -> BTreeMap<String, usize> {
 
 /// The runs of every session, in order, wherever they are kept: session id, then the payload of each.
 fn runs(database: &Database, sessions: &str) -> BTreeMap<String, Vec<String>> {
-    let connection = database.open();
     let runs_table = if sessions == "agno_sessions" { "agno_runs".to_owned() } else { format!("{sessions}_runs") };
     let mut all = BTreeMap::new();
-    let rows =
-        format!("SELECT session_id, run_data FROM \"{runs_table}\" ORDER BY session_id, run_index, created_at, run_id");
-    if let Ok(mut statement) = connection.prepare(&rows) {
-        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).expect("rows");
-        for row in rows {
-            let (session, payload) = row.expect("a row");
-            all.entry(session).or_insert_with(Vec::new).push(payload);
+    let text = |column: &str| match database.kind {
+        Kind::Sqlite => column.to_owned(),
+        Kind::Postgres(_) => format!("{column}::jsonb::text"),
+    };
+    if database.has(&runs_table) {
+        let rows = format!(
+            "SELECT session_id, {} FROM \"{runs_table}\" ORDER BY session_id, run_index, created_at, run_id",
+            text("run_data")
+        );
+        for row in database.query(&rows) {
+            all.entry(row[0].clone()).or_insert_with(Vec::new).push(row[1].clone());
         }
         return all;
     }
-    let lists = format!("SELECT session_id, runs FROM \"{sessions}\" WHERE runs IS NOT NULL");
-    let mut statement = connection.prepare(&lists).expect("sessions");
-    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).expect("rows");
-    for row in rows {
-        let (session, list) = row.expect("a row");
-        let list = serde_json::from_str::<String>(&list).unwrap_or(list);
+    let lists = format!("SELECT session_id, {} FROM \"{sessions}\" WHERE runs IS NOT NULL", text("runs"));
+    for row in database.query(&lists) {
+        let list = serde_json::from_str::<String>(&row[1]).unwrap_or(row[1].clone());
         // RawValue keeps the bytes of each element.
         let list: Option<Vec<Box<serde_json::value::RawValue>>> = serde_json::from_str(&list).expect("a list");
         let list: Vec<String> = list.unwrap_or_default().iter().map(|run| run.get().to_owned()).collect();
         if !list.is_empty() {
-            all.insert(session, list);
+            all.insert(row[0].clone(), list);
         }
     }
     all
@@ -110,57 +131,65 @@ fn runs(database: &Database, sessions: &str) -> BTreeMap<String, Vec<String>> {
 
 #[test]
 fn every_fixture_reaches_every_schema() {
-    for (release, from) in RELEASES {
-        for to in SCHEMAS {
-            let what = format!("{release} to {to}");
-            let database = Database::of(release);
-            let before = counts(&database);
-            let tables = ["agno_sessions", "agent-session", "support"];
-            let runs_before = tables.map(|table| runs(&database, table));
-            take(&database, from, to);
-            assert_shapes(&database, to, &what);
+    for kind in kinds() {
+        for (release, from) in RELEASES {
+            for to in SCHEMAS {
+                let what = format!("{release} to {to}");
+                let database = kind.of(release);
+                let before = counts(&database);
+                let tables = ["agno_sessions", "agent-session", "support"];
+                let runs_before = tables.map(|table| runs(&database, table));
+                take(&database, from, to);
+                assert_shapes(&database, to, &what);
 
-            let mut after = counts(&database);
-            if from < "3.0.0" && to == "3.0.0" {
-                // The open day is the app's to compute again.
-                *after.get_mut("agno_metrics").expect("metrics") += 1;
-            }
-            assert_eq!(after, before, "{what}: rows");
-            assert_eq!(tables.map(|table| runs(&database, table)), runs_before, "{what}: runs, byte for byte");
-            for (table, stamp) in database.stamps() {
-                let is_ours = DEFAULTS.contains(&table.as_str()) || table.starts_with("s") || table.starts_with("agent");
-                assert!(!is_ours || stamp == to, "{what}: {table} is stamped {stamp}");
-            }
-            assert_eq!(database.ok(&["current"]).current, Some(format!("v{to}")), "{what}");
-            assert!(database.ok(&["status"]).tables.iter().all(|table| table.drift.is_empty()), "{what}: drift");
+                let mut after = counts(&database);
+                if from < "3.0.0" && to == "3.0.0" {
+                    // The open day is the app's to compute again.
+                    *after.get_mut("agno_metrics").expect("metrics") += 1;
+                }
+                assert_eq!(after, before, "{what}: rows");
+                assert_eq!(tables.map(|table| runs(&database, table)), runs_before, "{what}: runs, byte for byte");
+                for (table, stamp) in database.stamps() {
+                    let is_ours = DEFAULTS.contains(&table.as_str()) || table.starts_with("s") || table.starts_with("agent");
+                    assert!(!is_ours || stamp == to, "{what}: {table} is stamped {stamp}");
+                }
+                assert_eq!(database.ok(&["current"]).current, Some(format!("v{to}")), "{what}");
+                assert!(database.ok(&["status"]).tables.iter().all(|table| table.drift.is_empty()), "{what}: drift");
 
-            let done = database.dump();
-            let stamps = database.stamps();
-            let again = if from <= to { database.ok(&["up", "--to", to]) } else { database.ok(&["down", to, "--yes"]) };
-            assert!(again.tables.iter().all(|table| table.steps.is_empty() && table.after.is_none()), "{}", again.to_json());
-            assert_eq!((database.dump(), database.stamps()), (done, stamps), "{what}: a second run changed something");
+                let done = database.dump();
+                let stamps = database.stamps();
+                let again = if from <= to { database.ok(&["up", "--to", to]) } else { database.ok(&["down", to, "--yes"]) };
+                assert!(
+                    again.tables.iter().all(|table| table.steps.is_empty() && table.after.is_none()),
+                    "{}",
+                    again.to_json()
+                );
+                assert_eq!((database.dump(), database.stamps()), (done, stamps), "{what}: a second run changed something");
+            }
         }
     }
 }
 
 #[test]
 fn up_down_up_is_the_identity_on_data() {
-    for (release, from) in RELEASES {
-        for low in SCHEMAS.iter().filter(|low| **low <= "2.5.6") {
-            let database = Database::of(release);
-            // From where the data is in the newest schema.
-            database.ok(&["up"]);
-            let newest = database.dump();
-            database.ok(&["down", low, "--yes"]);
-            database.ok(&["up"]);
-            assert_same(&database.dump(), &newest, &format!("{release}: up, down to {low}, up"));
-            // And the release that wrote it gets back what it wrote.
-            if low == &from {
-                database.ok(&["down", low, "--yes"]);
-                let lowest = database.dump();
+    for kind in kinds() {
+        for (release, from) in RELEASES {
+            for low in SCHEMAS.iter().filter(|low| **low <= "2.5.6") {
+                let database = kind.of(release);
+                // From where the data is in the newest schema.
                 database.ok(&["up"]);
+                let newest = database.dump();
                 database.ok(&["down", low, "--yes"]);
-                assert_same(&database.dump(), &lowest, &format!("{release}: down, up, down"));
+                database.ok(&["up"]);
+                assert_same(&database.dump(), &newest, &format!("{release}: up, down to {low}, up"));
+                // And the release that wrote it gets back what it wrote.
+                if low == &from {
+                    database.ok(&["down", low, "--yes"]);
+                    let lowest = database.dump();
+                    database.ok(&["up"]);
+                    database.ok(&["down", low, "--yes"]);
+                    assert_same(&database.dump(), &lowest, &format!("{release}: down, up, down"));
+                }
             }
         }
     }
@@ -168,90 +197,103 @@ fn up_down_up_is_the_identity_on_data() {
 
 #[test]
 fn a_database_comes_back_to_the_bytes_its_release_wrote() {
-    for (release, from) in RELEASES.iter().filter(|(_, from)| *from < "3.0.0") {
-        let database = Database::of(release);
-        let before = database.dump();
-        database.ok(&["up"]);
-        database.ok(&["down", from, "--yes"]);
-        let mut after = database.dump();
-        let mut before = before;
-        // The open day was the app's to compute again; entity memories keep their keys: both are said.
-        for dump in [&mut before, &mut after] {
-            dump.get_mut("agno_metrics").expect("metrics").retain(|row| !row.contains("\"completed\": \"Integer(0)\""));
-            dump.remove("agno_learnings");
-            dump.remove("agno_migrate_archive");
-            // Stamps make this table; releases before 2.3 have none.
-            dump.remove("agno_schema_versions");
+    for kind in kinds() {
+        for (release, from) in RELEASES.iter().filter(|(_, from)| *from < "3.0.0") {
+            let database = kind.of(release);
+            let before = database.dump();
+            database.ok(&["up"]);
+            database.ok(&["down", from, "--yes"]);
+            let mut after = database.dump();
+            let mut before = before;
+            // The open day was the app's to compute again; entity memories keep their keys: both are said.
+            for dump in [&mut before, &mut after] {
+                dump.get_mut("agno_metrics")
+                    .expect("metrics")
+                    .retain(|row| !row.contains("\"completed\": \"Integer(0)\"") && !row.contains("\"completed\": false"));
+                dump.remove("agno_learnings");
+                dump.remove("agno_migrate_archive");
+                // Stamps make this table; releases before 2.3 have none.
+                dump.remove("agno_schema_versions");
+            }
+            assert_same(&after, &before, release);
+            let lists =
+                |database: &Database| database.query("SELECT session_id, runs FROM agno_sessions ORDER BY session_id");
+            if kind == Kind::Sqlite {
+                assert_eq!(lists(&database), lists(&kind.of(release)), "{release}: the column runs, byte for byte");
+            }
         }
-        assert_same(&after, &before, release);
-        let lists = |database: &Database| {
-            database.one("SELECT group_concat(runs) FROM (SELECT runs FROM agno_sessions ORDER BY session_id)")
-        };
-        assert_eq!(lists(&database), lists(&Database::of(release)), "{release}: the column runs, byte for byte");
     }
 }
 
 #[test]
 fn rows_written_in_between_survive() {
-    let database = Database::of("3.1.10");
-    let owners = "SELECT group_concat(run_id || coalesce(user_id, '-')) FROM (SELECT * FROM agno_eval_runs ORDER BY run_id)";
-    assert_eq!(database.one(owners), "eval-0-,eval-1ann");
-    database.ok(&["down", "2.0.0", "--yes"]);
-    assert_eq!(database.one("SELECT count(*) FROM agno_migrate_archive WHERE column_name = 'feedback'"), "1");
-    database.sql(
-        "DELETE FROM agno_eval_runs WHERE run_id = 'eval-1';
-         INSERT INTO agno_eval_runs (run_id, eval_type, eval_data, eval_input, created_at) VALUES ('eval-2', 'x', '{}', '{}', 5);
-         UPDATE agno_memories SET memory = '\"changed\"', updated_at = 77 WHERE memory_id = 'memory-0';
-         INSERT INTO agno_memories (memory_id, memory, updated_at) VALUES ('new', '\"m\"', 1234), ('timeless', '\"m\"', NULL);
-         UPDATE agno_schedules SET name = 'renamed' WHERE id = 'schedule-1';
-         UPDATE agno_sessions SET runs = '\"[{\\\"run_id\\\": \\\"added\\\", \\\"agent_id\\\": \\\"helper\\\"}]\"' WHERE session_id = 'no-runs';
-         DELETE FROM agno_sessions WHERE session_id = 'agent-3';",
-    );
-    database.ok(&["up"]);
-    assert_eq!(database.one(owners), "eval-0-,eval-2-");
-    let memory =
-        |id: &str, column: &str| database.one(&format!("SELECT {column} FROM agno_memories WHERE memory_id = '{id}'"));
-    assert_eq!(memory("memory-0", "memory || feedback || created_at"), "\"changed\"good1700000000");
-    assert_eq!(memory("new", "created_at"), "1234");
-    assert!(memory("timeless", "created_at").parse::<i64>().expect("a time") > 1_700_000_000);
-    assert_eq!(
-        database.one("SELECT name || user_id || managed_by FROM agno_schedules WHERE id = 'schedule-1'"),
-        "renamedannstudio"
-    );
-    assert_eq!(database.one("SELECT session_id FROM agno_runs WHERE run_id = 'added'"), "no-runs");
-    assert_eq!(database.one("SELECT count(*) FROM agno_runs WHERE session_id = 'agent-3'"), "0");
-    assert_eq!(
-        database.one("SELECT count(*) FROM sqlite_schema WHERE name = 'agno_migrate_archive'"),
-        "0",
-        "the archive goes"
-    );
+    for kind in kinds() {
+        let database = kind.of("3.1.10");
+        let owners = |database: &Database| {
+            let rows = database.query("SELECT run_id || coalesce(user_id, '-') FROM agno_eval_runs ORDER BY run_id");
+            rows.concat().join(",")
+        };
+        assert_eq!(owners(&database), "eval-0-,eval-1ann");
+        database.ok(&["down", "2.0.0", "--yes"]);
+        assert_eq!(database.one("SELECT count(*) FROM agno_migrate_archive WHERE column_name = 'feedback'"), "1");
+        let list = r#"[{"run_id": "added", "agent_id": "helper"}]"#;
+        // As the release of that schema writes it.
+        let list = if kind == Kind::Sqlite { serde_json::to_string(list).expect("JSON") } else { list.to_owned() };
+        database.sql(&format!(
+            "DELETE FROM agno_eval_runs WHERE run_id = 'eval-1';
+             INSERT INTO agno_eval_runs (run_id, eval_type, eval_data, eval_input, created_at) VALUES ('eval-2', 'x', '{{}}', '{{}}', 5);
+             UPDATE agno_memories SET memory = '\"changed\"', updated_at = 77 WHERE memory_id = 'memory-0';
+             INSERT INTO agno_memories (memory_id, memory, updated_at) VALUES ('new', '\"m\"', 1234), ('timeless', '\"m\"', NULL);
+             UPDATE agno_schedules SET name = 'renamed' WHERE id = 'schedule-1';
+             UPDATE agno_sessions SET runs = '{list}' WHERE session_id = 'no-runs';
+             DELETE FROM agno_sessions WHERE session_id = 'agent-3';",
+        ));
+        database.ok(&["up"]);
+        assert_eq!(owners(&database), "eval-0-,eval-2-");
+        let memory =
+            |id: &str, column: &str| database.one(&format!("SELECT {column} FROM agno_memories WHERE memory_id = '{id}'"));
+        assert_eq!(memory("memory-0", "CAST(memory AS TEXT) || feedback || created_at"), "\"changed\"good1700000000");
+        assert_eq!(memory("new", "created_at"), "1234");
+        assert!(memory("timeless", "created_at").parse::<i64>().expect("a time") > 1_700_000_000);
+        assert_eq!(
+            database.one("SELECT name || user_id || managed_by FROM agno_schedules WHERE id = 'schedule-1'"),
+            "renamedannstudio"
+        );
+        assert_eq!(database.one("SELECT session_id FROM agno_runs WHERE run_id = 'added'"), "no-runs");
+        assert_eq!(database.one("SELECT count(*) FROM agno_runs WHERE session_id = 'agent-3'"), "0");
+        assert!(!database.has("agno_migrate_archive"), "the archive goes");
+    }
 }
 
 #[test]
 fn metrics_of_single_users_wait_in_the_archive() {
-    let database = Database::of("3.1.10");
-    let all = database.dump()["agno_metrics"].clone();
-    let owned = database.one("SELECT count(*) FROM agno_metrics WHERE user_id <> ''");
-    assert_ne!(owned, "0");
-    let report = database.ok(&["down", "2.5.6", "--yes"]);
-    let metrics = report.tables.iter().find(|table| table.name == "agno_metrics").expect("metrics");
-    assert_eq!(metrics.archived.to_string(), owned);
-    assert_eq!(database.one("SELECT count(*) FROM agno_metrics"), (all.len() as u64 - metrics.archived).to_string());
-    database.ok(&["up"]);
-    assert_eq!(database.dump()["agno_metrics"], all);
+    for kind in kinds() {
+        let database = kind.of("3.1.10");
+        let all = database.dump()["agno_metrics"].clone();
+        let owned = database.one("SELECT count(*) FROM agno_metrics WHERE user_id <> ''");
+        assert_ne!(owned, "0");
+        let report = database.ok(&["down", "2.5.6", "--yes"]);
+        let metrics = report.tables.iter().find(|table| table.name == "agno_metrics").expect("metrics");
+        assert_eq!(metrics.archived.to_string(), owned);
+        assert_eq!(database.one("SELECT count(*) FROM agno_metrics"), (all.len() as u64 - metrics.archived).to_string());
+        database.ok(&["up"]);
+        assert_eq!(database.dump()["agno_metrics"], all);
+    }
 }
 
 #[test]
 fn only_the_chosen_types_move() {
-    let database = Database::of("2.9.0");
-    database.ok(&["up", "--only", "evals,knowledge"]);
-    let stamps = database.stamps();
-    assert_eq!((stamps["agno_eval_runs"].as_str(), stamps["agno_knowledge"].as_str()), ("3.0.0", "3.0.0"));
-    assert_eq!(stamps["agno_sessions"], "2.5.6");
-    assert!(database.shape("agno_runs").is_empty());
-    database.ok(&["down", "2.5.6", "--yes", "--only", "evals"]);
-    assert_eq!(database.stamps()["agno_eval_runs"], "2.5.6");
-    assert_eq!(database.stamps()["agno_knowledge"], "3.0.0");
+    for kind in kinds() {
+        let database = kind.of("2.9.0");
+        database.ok(&["up", "--only", "evals,knowledge"]);
+        let stamps = database.stamps();
+        assert_eq!((stamps["agno_eval_runs"].as_str(), stamps["agno_knowledge"].as_str()), ("3.0.0", "3.0.0"));
+        assert_eq!(stamps["agno_sessions"], "2.5.6");
+        assert!(database.shape("agno_runs").is_empty());
+        database.ok(&["down", "2.5.6", "--yes", "--only", "evals"]);
+        assert_eq!(database.stamps()["agno_eval_runs"], "2.5.6");
+        assert_eq!(database.stamps()["agno_knowledge"], "3.0.0");
+    }
 }
 
 #[test]

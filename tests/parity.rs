@@ -109,7 +109,7 @@ fn rows_without_times(database: &Database, table: &str) -> Vec<String> {
         let mut fields = BTreeMap::new();
         for (at, name) in names.iter().enumerate().filter(|(_, name)| !["created_at", "updated_at"].contains(&name.as_str()))
         {
-            let value = support::text(&row.get(at)?);
+            let value = support::sqlite::text(&row.get(at)?);
             let value = serde_json::from_str::<Value>(&value).map_or(value, |value| value.to_string());
             fields.insert(name.clone(), value);
         }

@@ -140,7 +140,7 @@ fn an_id_that_two_sessions_have_goes_to_the_older() {
 fn rows_that_agno_3_wrote_already_are_left_alone() {
     let database = with_runs(&["'[{\"run_id\": \"a\", \"v\": \"old\"}, {\"run_id\": \"b\"}]'", "'[{\"run_id\": \"a\"}]'"]);
     database.sql(
-        &std::fs::read_to_string(support::fixtures().join("fresh-3.1.10.sql"))
+        &std::fs::read_to_string(support::Kind::Sqlite.fixtures().join("fresh-3.1.10.sql"))
             .expect("DDL")
             .split(';')
             .filter(|sql| sql.contains("agno_runs"))
@@ -300,7 +300,7 @@ fn stamps_that_lie_are_mended_by_the_shape() {
     // 2.3.0 to 2.3.2 stamp 2.3.0 on tables of the shape before; 3.0.0a1 stamps 3.0.0 on tables of 2.5.6.
     let database = Database::of("2.2.13");
     database.sql(
-        &std::fs::read_to_string(support::fixtures().join("fresh-2.4.8.sql"))
+        &std::fs::read_to_string(support::Kind::Sqlite.fixtures().join("fresh-2.4.8.sql"))
             .expect("DDL")
             .split(';')
             .filter(|sql| sql.contains("agno_schema_versions"))
@@ -361,7 +361,7 @@ fn settings_of_the_file_stay() {
         let database = Database::empty();
         database.sql(&format!(
             "{setting}; {}",
-            std::fs::read_to_string(support::fixtures().join("fresh-2.9.0.sql")).expect("DDL")
+            std::fs::read_to_string(support::Kind::Sqlite.fixtures().join("fresh-2.9.0.sql")).expect("DDL")
         ));
         database.sql("INSERT INTO agno_sessions (session_id, session_type, created_at) VALUES ('no-runs', 'agent', 1)");
         database.sql("INSERT INTO agno_sessions (session_id, session_type, runs, created_at) VALUES ('é', 'team', '[{\"run_id\":\"ü\"}]', 1)");

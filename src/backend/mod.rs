@@ -1,11 +1,12 @@
 //! The databases. A [`Dialect`] writes actions as SQL and does no I/O; a [`Backend`] talks to one database.
 
+pub mod postgres;
 pub mod sqlite;
 pub mod url;
 
 use crate::plan::Action;
 use crate::progress::Progress;
-use crate::schema::{ColumnShape, ColumnType, Definition, Shape};
+use crate::schema::{ColumnShape, ColumnType, Definition, Retype, Shape};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,13 +21,47 @@ pub enum Access {
     Write,
 }
 
-/// Opens the database that a URL or path names. `lock_wait`: how long other programs are waited for.
+/// How a database is opened.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// What will be done with it.
+    pub access: Access,
+    /// How long other programs are waited for.
+    pub lock_wait: Duration,
+    /// How long one statement waits for the lock of a table, where tables have locks.
+    pub lock_timeout: Duration,
+    /// How long a server that is still starting is waited for.
+    pub wait: Duration,
+    /// The schema that has the tables, where databases have schemas.
+    pub schema: String,
+}
+
+impl Default for Opening {
+    fn default() -> Opening {
+        Opening {
+            access: Access::Write,
+            lock_wait: Duration::from_secs(300),
+            lock_timeout: Duration::from_secs(5),
+            wait: Duration::ZERO,
+            schema: DEFAULT_SCHEMA.to_owned(),
+        }
+    }
+}
+
+/// The schema Agno uses on PostgreSQL when the app names none.
+pub const DEFAULT_SCHEMA: &str = "ai";
+
+/// Opens the database that a URL or path names.
 ///
 /// # Errors
 /// A URL that is none, a database that is not there or not to be had.
-pub fn open(url: &str, access: Access, lock_wait: Duration) -> Result<Box<dyn Backend>> {
+pub fn open(url: &str, opening: &Opening) -> Result<Box<dyn Backend>> {
     match url::parse(url)? {
-        Location::Sqlite(path) => Ok(Box::new(sqlite::SqliteBackend::open(&path, access, lock_wait)?)),
+        Location::Sqlite(path) => Ok(Box::new(sqlite::SqliteBackend::open(&path, opening.access, opening.lock_wait)?)),
+        Location::Postgres(rest) => {
+            let settings = postgres::settings::Settings::read(&rest, &postgres::settings::Process)?;
+            Ok(Box::new(postgres::PostgresBackend::open(&settings, opening)?))
+        }
     }
 }
 
@@ -54,6 +89,11 @@ pub trait Dialect: Sync {
     /// A name of ours, fitted to the longest name it allows.
     fn fit(&self, name: &str) -> String {
         name.to_owned()
+    }
+
+    /// The longest name in bytes, where there is a limit.
+    fn longest_name(&self) -> Option<usize> {
+        None
     }
 
     /// The type of a column that keeps a value of any other.
@@ -157,6 +197,15 @@ impl Moved {
     }
 }
 
+/// Rows whose JSON had what the new type cannot hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// Keys of rows from which NUL characters were taken.
+    pub nuls: Vec<String>,
+    /// Keys of rows in which surrogates without a partner became U+FFFD.
+    pub surrogates: Vec<String>,
+}
+
 /// One database. Used as `&mut dyn Backend`.
 pub trait Backend {
     /// What to call it in messages; no secret is in it.
@@ -171,8 +220,11 @@ pub trait Backend {
     /// Observes one table.
     fn shape(&mut self, table: &str) -> Result<Option<Shape>>;
 
-    /// Begins to read one state of the database; [`Backend::rollback`] ends it.
-    fn snapshot(&mut self) -> Result<()>;
+    /// Begins to read a state of the database that no other migration changes meanwhile; [`Backend::rollback`] ends it.
+    ///
+    /// # Errors
+    /// [`crate::error::Stop::Locked`] when another migration did not end in time.
+    fn snapshot(&mut self, progress: &mut dyn Progress) -> Result<()>;
 
     /// Begins a transaction that no other migration and no application can get in the way of; waits for them up to `wait`.
     ///
@@ -195,8 +247,9 @@ pub trait Backend {
     /// Why the database cannot be written, if it is known before trying.
     fn read_only(&mut self) -> Result<Option<String>>;
 
-    /// Tries statements without touching a row: what would fail, or break a view or trigger. Empty: nothing stands in the way.
-    fn rehearse(&mut self, statements: &[String]) -> Result<Vec<String>>;
+    /// Finds out without touching a row what would fail of the actions on a table, which `statements` do, or break a view or
+    /// trigger. Empty: nothing stands in the way.
+    fn rehearse(&mut self, table: &str, actions: &[Action], statements: &[String]) -> Result<Vec<String>>;
 
     /// The sessions whose list of runs would be too large for one value, going back from the runs table.
     fn oversized(&mut self, sessions: &str, runs: &str) -> Result<Vec<String>>;
@@ -220,4 +273,24 @@ pub trait Backend {
     /// Puts the rows of `runs` back into `sessions.runs`, and writes the JSON columns of `sessions` as the older release
     /// reads them.
     fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved>;
+
+    /// The keys of rows with a value that cannot have its new type, not even mended.
+    fn unconvertible(&mut self, _table: &str, _key: &str, _retypes: &[Retype]) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// Runs the statement that changes types. Values that the new type cannot hold are mended; the rest of them stays as it is.
+    fn retype(&mut self, _table: &str, _key: &str, _retypes: &[Retype], statement: &str) -> Result<Mended> {
+        self.execute(statement, &[]).map(|_| Mended::default())
+    }
+
+    /// Who holds locks on tables, for the message to whoever waited for them in vain.
+    fn blockers(&mut self, _tables: &[&str]) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Other schemas that have tables of Agno's.
+    fn elsewhere(&mut self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Payloads are scanned, not parsed: what is only moved keeps its bytes, so no digit, key order, NaN or odd escape changes.
 
+pub mod jsonb;
 pub mod learnings;
 pub mod runs;
 pub mod scan;

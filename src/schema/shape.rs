@@ -9,6 +9,8 @@ pub struct ColumnShape {
     pub name: String,
     /// What it holds; `None` for a type the declaration has no word for.
     pub column_type: Option<ColumnType>,
+    /// Its type as the database writes it.
+    pub declared: String,
     /// NOT NULL.
     pub required: bool,
     /// Its value is computed by the database: it can be read but not written.
@@ -49,7 +51,9 @@ pub struct Shape {
     pub columns: Vec<ColumnShape>,
     /// The columns of its primary key; empty without one.
     pub primary_key: Vec<String>,
-    /// Its indexes, those of keys included.
+    /// What its primary key is called, where keys have names that are needed to drop them (PostgreSQL).
+    pub primary_key_name: Option<String>,
+    /// Its indexes, those of unique keys included, that of the primary key not.
     pub indexes: Vec<IndexShape>,
     /// Its foreign keys.
     pub foreign_keys: Vec<ForeignKeyShape>,

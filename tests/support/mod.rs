@@ -1,13 +1,15 @@
 //! What the tests share: fresh copies of fixtures, commands in-process, and databases as values that can be compared.
 #![allow(dead_code)]
 
+pub mod postgres;
+pub mod sqlite;
+
 use agno_migrate::cli::Cli;
 use agno_migrate::commands;
 use agno_migrate::progress::Silent;
 use agno_migrate::report::Report;
 use clap::Parser;
 use rusqlite::Connection;
-use rusqlite::types::{Value, ValueRef};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -26,58 +28,116 @@ pub const RELEASES: [(&str, &str); 6] = [
 /// Every schema version.
 pub const SCHEMAS: [&str; 5] = ["2.0.0", "2.3.0", "2.5.0", "2.5.6", "3.0.0"];
 
-/// A database of its own for a test.
-pub struct Database {
-    folder: TempDir,
-    pub path: PathBuf,
+/// A kind of database that the contract is tested on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Sqlite,
+    /// The server at this place in [`postgres::servers`].
+    Postgres(usize),
 }
 
-pub fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sqlite")
+/// Every kind there is: SQLite, and the servers in AGNO_MIGRATE_TEST_POSTGRES (URLs of superusers, separated by blanks).
+pub fn kinds() -> Vec<Kind> {
+    let servers = postgres::servers();
+    if servers.is_empty() {
+        assert!(std::env::var_os("AGNO_MIGRATE_TEST_ALL").is_none(), "AGNO_MIGRATE_TEST_POSTGRES names no server");
+        eprintln!("skipped on PostgreSQL: AGNO_MIGRATE_TEST_POSTGRES names no server (tests/run starts some)");
+    }
+    std::iter::once(Kind::Sqlite).chain((0..servers.len()).map(Kind::Postgres)).collect()
+}
+
+impl Kind {
+    pub fn fixtures(self) -> PathBuf {
+        let folder = if self == Kind::Sqlite { "sqlite" } else { "postgres" };
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder)
+    }
+
+    /// What a release wrote.
+    pub fn of(self, release: &str) -> Database {
+        match self {
+            Kind::Sqlite => {
+                let database = Database::empty();
+                std::fs::copy(self.fixtures().join(format!("agno-{release}.db")), &database.path).expect("the fixture");
+                database
+            }
+            Kind::Postgres(server) => postgres::database(server, &format!("agno-{release}")),
+        }
+    }
+
+    /// The tables a release makes, without rows.
+    pub fn fresh(self, release: &str) -> Database {
+        match self {
+            Kind::Sqlite => {
+                let database = Database::empty();
+                let ddl = std::fs::read_to_string(self.fixtures().join(format!("fresh-{release}.sql")));
+                database.sql(&ddl.expect("the DDL"));
+                database
+            }
+            Kind::Postgres(server) => postgres::database(server, &format!("fresh-{release}")),
+        }
+    }
+}
+
+/// A database of its own for a test.
+pub struct Database {
+    pub kind: Kind,
+    folder: TempDir,
+    /// The file; on a server nothing.
+    pub path: PathBuf,
+    /// What --db takes.
+    pub url: String,
 }
 
 impl Database {
-    /// What a release wrote.
+    /// What a release wrote, in SQLite.
     pub fn of(release: &str) -> Database {
-        let database = Database::empty();
-        std::fs::copy(fixtures().join(format!("agno-{release}.db")), &database.path).expect("the fixture");
-        database
+        Kind::Sqlite.of(release)
+    }
+
+    /// The tables a release makes in SQLite, without rows.
+    pub fn fresh(release: &str) -> Database {
+        Kind::Sqlite.fresh(release)
     }
 
     /// A file that does not exist yet.
     pub fn empty() -> Database {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("agno.db");
-        Database { folder, path }
-    }
-
-    /// The tables a release makes, without rows.
-    pub fn fresh(release: &str) -> Database {
-        let database = Database::empty();
-        database.sql(&std::fs::read_to_string(fixtures().join(format!("fresh-{release}.sql"))).expect("the DDL"));
-        database
+        let url = path.to_str().expect("UTF-8").to_owned();
+        Database { kind: Kind::Sqlite, folder, path, url }
     }
 
     pub fn open(&self) -> Connection {
+        assert_eq!(self.kind, Kind::Sqlite);
         let connection = Connection::open(&self.path).expect("opens");
         connection.pragma_update(None, "foreign_keys", false).expect("a pragma");
         connection
     }
 
     pub fn sql(&self, sql: &str) {
-        self.open().execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        match self.kind {
+            Kind::Sqlite => self.open().execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}")),
+            Kind::Postgres(_) => postgres::connect(&self.url).batch_execute(sql).unwrap_or_else(|e| panic!("{sql}: {e}")),
+        }
+    }
+
+    /// The rows of a query, as text.
+    pub fn query(&self, sql: &str) -> Vec<Vec<String>> {
+        match self.kind {
+            Kind::Sqlite => sqlite::query(&self.open(), sql),
+            Kind::Postgres(_) => postgres::query(&self.url, sql),
+        }
     }
 
     /// The first column of the first row, as text.
     pub fn one(&self, sql: &str) -> String {
-        let value = self.open().query_row(sql, [], |row| row.get::<_, Value>(0)).unwrap_or_else(|e| panic!("{sql}: {e}"));
-        text(&value)
+        let rows = self.query(sql);
+        rows.first().and_then(|row| row.first()).unwrap_or_else(|| panic!("{sql}: no row")).clone()
     }
 
     /// Runs a command in this process.
     pub fn run(&self, arguments: &[&str]) -> Report {
-        let db = self.path.to_str().expect("UTF-8");
-        let all = ["agno-migrate"].into_iter().chain(arguments.iter().copied()).chain(["--db", db]);
+        let all = ["agno-migrate"].into_iter().chain(arguments.iter().copied()).chain(["--db", &self.url]);
         let cli = Cli::try_parse_from(all).unwrap_or_else(|error| panic!("{error}"));
         commands::run(&cli, &mut Silent, &mut |_| Ok(true))
     }
@@ -100,26 +160,37 @@ impl Database {
 
     /// The binary, on this database.
     pub fn binary(&self, arguments: &[&str]) -> Output {
-        binary().args(arguments).arg("--db").arg(&self.path).output().expect("the binary runs")
+        binary().args(arguments).args(["--db", &self.url]).output().expect("the binary runs")
     }
 
     /// Every row of every table but the version table, as comparable values.
     pub fn dump(&self) -> Dump {
-        dump(&self.open())
+        match self.kind {
+            Kind::Sqlite => sqlite::dump(&self.open()),
+            Kind::Postgres(_) => postgres::dump(&self.url),
+        }
+    }
+
+    /// Whether there is such a table.
+    pub fn has(&self, table: &str) -> bool {
+        !self.shape(table).is_empty()
     }
 
     /// The stamps.
     pub fn stamps(&self) -> BTreeMap<String, String> {
-        let connection = self.open();
-        let Ok(mut statement) = connection.prepare("SELECT table_name, version FROM agno_schema_versions") else {
+        if !self.has("agno_schema_versions") {
             return BTreeMap::new();
-        };
-        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows").map(|row| row.expect("a row")).collect()
+        }
+        let rows = self.query("SELECT table_name, version FROM agno_schema_versions");
+        rows.into_iter().map(|row| (row[0].clone(), row[1].clone())).collect()
     }
 
     /// The shape of a table, as comparable text.
     pub fn shape(&self, table: &str) -> BTreeSet<String> {
-        shape(&self.open(), table)
+        match self.kind {
+            Kind::Sqlite => sqlite::shape(&self.open(), table),
+            Kind::Postgres(_) => postgres::shape(&self.url, table),
+        }
     }
 
     pub fn folder(&self) -> &Path {
@@ -137,18 +208,6 @@ pub fn binary() -> Command {
 /// Tables, each a sorted list of rows.
 pub type Dump = BTreeMap<String, Vec<String>>;
 
-pub fn dump(connection: &Connection) -> Dump {
-    let mut tables = connection
-        .prepare(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'agno_schema_versions' \
-         AND name NOT LIKE 'sqlite_%'",
-        )
-        .expect("tables");
-    let tables: Vec<String> =
-        tables.query_map([], |row| row.get(0)).expect("tables").map(|row| row.expect("a name")).collect();
-    tables.into_iter().map(|table| (table.clone(), rows(connection, &table))).collect()
-}
-
 /// Equal, or a panic that names the tables and the first rows that differ.
 pub fn assert_same(left: &Dump, right: &Dump, what: &str) {
     for table in left.keys().chain(right.keys()) {
@@ -159,74 +218,6 @@ pub fn assert_same(left: &Dump, right: &Dump, what: &str) {
         };
         assert!(left == right, "{what}: {table}\nonly left: {:#?}\nonly right: {:#?}", only(left, right), only(right, left));
     }
-}
-
-pub fn rows(connection: &Connection, table: &str) -> Vec<String> {
-    let mut statement = connection.prepare(&format!("SELECT * FROM \"{table}\"")).expect("a table");
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
-    let is_sessions = names.iter().any(|name| name == "session_type");
-    let runs = if table == "agno_sessions" { "agno_runs".to_owned() } else { format!("{table}_runs") };
-    let has_runs = connection.prepare(&format!("SELECT 1 FROM \"{runs}\"")).is_ok();
-    let mut rows: Vec<String> = statement
-        .query_map([], |row| {
-            let mut fields = BTreeMap::new();
-            for (at, name) in names.iter().enumerate() {
-                let value = match row.get_ref(at)? {
-                    ValueRef::Text(bytes) => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
-                    other => other.into(),
-                };
-                if is_sessions && has_runs && name == "runs" {
-                    // Retained, and no part of what the database says.
-                    continue;
-                }
-                // Going down encodes what Agno 3 wrote once in sessions twice: the same data.
-                let value = if is_sessions { decoded(&text(&value)) } else { format!("{value:?}") };
-                fields.insert(name.clone(), value);
-            }
-            Ok(format!("{fields:?}"))
-        })
-        .expect("rows")
-        .map(|row| row.expect("a row"))
-        .collect();
-    rows.sort();
-    rows
-}
-
-/// JSON in a JSON string, as the JSON it holds.
-fn decoded(text: &str) -> String {
-    match serde_json::from_str::<String>(text) {
-        Ok(inner) if inner.starts_with(['{', '[']) => inner,
-        _ => text.to_owned(),
-    }
-}
-
-pub fn text(value: &Value) -> String {
-    match value {
-        Value::Null => "NULL".to_owned(),
-        Value::Integer(int) => int.to_string(),
-        Value::Real(real) => real.to_string(),
-        Value::Text(text) => text.clone(),
-        Value::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-    }
-}
-
-/// Columns with types and nullability, keys, unique and other indexes by what they cover; column order and names aside.
-pub fn shape(connection: &Connection, table: &str) -> BTreeSet<String> {
-    let mut facts = BTreeSet::new();
-    let mut add = |sql: &str| {
-        let mut statement = connection.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-        let found = statement.query_map([table], |row| row.get::<_, String>(0)).expect("facts");
-        facts.extend(found.map(|fact| fact.expect("a fact")));
-    };
-    add("SELECT 'column ' || name || ' ' || replace(type, 'TEXT', 'VARCHAR') || iif(\"notnull\", ' NOT NULL', '') || \
-         iif(pk, ' KEY', '') FROM pragma_table_xinfo(?1)");
-    add("SELECT iif(i.\"unique\", 'unique ', 'index ') || (SELECT group_concat(name) FROM pragma_index_info(i.name)) || \
-         coalesce(' WHERE' || nullif(substr(s.sql, instr(s.sql, ' WHERE ') + 6), s.sql), '') \
-         FROM pragma_index_list(?1) i LEFT JOIN sqlite_schema s ON s.name = i.name WHERE instr(coalesce(s.sql, ''), ' WHERE ') > 0");
-    add("SELECT iif(i.\"unique\", 'unique ', 'index ') || (SELECT group_concat(name) FROM pragma_index_info(i.name)) \
-         FROM pragma_index_list(?1) i LEFT JOIN sqlite_schema s ON s.name = i.name WHERE instr(coalesce(s.sql, ''), ' WHERE ') = 0");
-    add("SELECT 'foreign key ' || \"from\" || ' ' || \"table\" || ' ' || on_delete FROM pragma_foreign_key_list(?1)");
-    facts
 }
 
 /// The default name of every table type.

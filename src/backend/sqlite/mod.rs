@@ -8,6 +8,7 @@ mod runs;
 
 use super::{Access, Backend, Catalog, Dialect, Moved, Row, Value};
 use crate::error::Stop;
+use crate::plan::Action;
 use crate::progress::{Event, Progress, interrupted};
 use crate::schema::Shape;
 use anyhow::{Context, Result, anyhow};
@@ -233,7 +234,7 @@ impl Backend for SqliteBackend {
         observe::shape(&self.connection, table).map_err(explain)
     }
 
-    fn snapshot(&mut self) -> Result<()> {
+    fn snapshot(&mut self, _: &mut dyn Progress) -> Result<()> {
         self.connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").map_err(explain)
     }
 
@@ -326,7 +327,7 @@ impl Backend for SqliteBackend {
         Ok(None)
     }
 
-    fn rehearse(&mut self, statements: &[String]) -> Result<Vec<String>> {
+    fn rehearse(&mut self, _: &str, _: &[Action], statements: &[String]) -> Result<Vec<String>> {
         rehearse::rehearse(&self.connection, statements).map_err(explain)
     }
 

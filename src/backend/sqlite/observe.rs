@@ -56,9 +56,11 @@ fn tables(connection: &Connection, only: Option<&str>) -> Result<Tables> {
                 keys.entry(table.clone()).or_default().push((place, name.clone()));
             }
             let Some(shape) = tables.get_mut(&table) else { return Ok(()) };
+            let declared: String = row.get(2)?;
             shape.columns.push(ColumnShape {
                 name,
-                column_type: column_type(&row.get::<_, String>(2)?),
+                column_type: column_type(&declared),
+                declared,
                 required: row.get(3)?,
                 generated: row.get::<_, i64>(5)? != 0,
             });

@@ -1,0 +1,246 @@
+//! PostgreSQL as a [`Backend`].
+
+mod client;
+mod dialect;
+mod json;
+mod observe;
+mod obstacles;
+mod runs;
+pub mod settings;
+mod tls;
+
+use crate::backend::{Access, Backend, Catalog, Dialect, Mended, Moved, Opening, Row, Value};
+use crate::error::Stop;
+use crate::plan::Action;
+use crate::progress::{Event, Progress, interrupted};
+use crate::schema::{ColumnType, Retype, Shape};
+use anyhow::{Context, Result, anyhow};
+use client::Client;
+pub use dialect::Postgres;
+use settings::Settings;
+use sha2::{Digest, Sha256};
+use std::time::{Duration, Instant};
+
+/// How long to sleep between two tries for the lock of migrations.
+const POLL: Duration = Duration::from_millis(200);
+
+/// A database, and the schema of it that has the tables.
+pub struct PostgresBackend {
+    client: Client,
+    dialect: &'static Postgres,
+    name: String,
+    access: Access,
+    lock_wait: Duration,
+    lock_timeout: Duration,
+}
+
+impl PostgresBackend {
+    /// Connects.
+    ///
+    /// # Errors
+    /// A server that cannot be reached, proves nothing, or does not let the role in; one older than 13.
+    pub fn open(settings: &Settings, opening: &Opening) -> Result<PostgresBackend> {
+        let mut client = Client::connect(settings, opening.wait)?;
+        let version = client.one("SELECT current_setting('server_version_num')", &[])?.unwrap_or_default();
+        if version.parse::<u32>().unwrap_or(0) < 130_000 {
+            return Err(anyhow!("this server is older than PostgreSQL 13, the oldest agno-migrate was made for"));
+        }
+        // One per process and database: it lives as long as the program.
+        let dialect: &'static Postgres = Box::leak(Box::new(Postgres { schema: opening.schema.clone() }));
+        Ok(PostgresBackend {
+            client,
+            dialect,
+            name: settings.name(),
+            access: opening.access,
+            lock_wait: opening.lock_wait,
+            lock_timeout: opening.lock_timeout,
+        })
+    }
+
+    /// What every transaction begins with. Everything is local to it: a pooler may give the connection to someone else after.
+    fn settle(&mut self, lock_timeout: Duration) -> Result<()> {
+        self.client.run(&format!(
+            "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
+             SET LOCAL row_security = off; SET LOCAL client_min_messages = error",
+            lock_timeout.as_millis().max(1)
+        ))
+    }
+
+    /// The number that migrations of this schema of this database share.
+    fn lock_number(&self) -> i64 {
+        let hash = Sha256::digest(format!("agno-migrate {}", self.dialect.schema));
+        hash.iter().take(8).fold(0, |number, byte| number << 8 | i64::from(*byte))
+    }
+
+    fn key_of(&self, key: &str) -> String {
+        self.dialect.quote(key)
+    }
+
+    fn to_jsonb(&self, retypes: &[Retype]) -> Vec<String> {
+        let becomes = retypes.iter().filter(|retype| retype.to == ColumnType::Jsonb);
+        becomes.map(|retype| self.dialect.quote(retype.column)).collect()
+    }
+}
+
+impl Backend for PostgresBackend {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn dialect(&self) -> &'static dyn Dialect {
+        self.dialect
+    }
+
+    fn catalog(&mut self) -> Result<Catalog> {
+        let client = &mut self.client;
+        observe::catalog(&self.dialect.schema, &mut |sql, texts| client.ask(sql, texts))
+    }
+
+    fn shape(&mut self, table: &str) -> Result<Option<Shape>> {
+        let client = &mut self.client;
+        observe::shape(&self.dialect.schema, table, &mut |sql, texts| client.ask(sql, texts))
+    }
+
+    fn snapshot(&mut self, progress: &mut dyn Progress) -> Result<()> {
+        match self.access {
+            Access::Read => {
+                self.client.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+                self.settle(self.lock_wait)
+            }
+            // No migration beside the one that is planned.
+            Access::Write => {
+                self.begin(self.lock_wait, progress)?;
+                self.settle(self.lock_wait)
+            }
+        }
+    }
+
+    fn begin(&mut self, wait: Duration, progress: &mut dyn Progress) -> Result<()> {
+        let started = Instant::now();
+        let mut told = false;
+        let lock = format!("SELECT pg_try_advisory_xact_lock({})::text", self.lock_number());
+        loop {
+            self.client.run("BEGIN")?;
+            if self.client.one(&lock, &[])?.as_deref() == Some("true") {
+                return self.settle(self.lock_timeout);
+            }
+            // Not held while waiting: a pooler can use the connection meanwhile.
+            self.client.run("ROLLBACK")?;
+            if interrupted() {
+                return Err(Stop::Interrupted.into());
+            }
+            if started.elapsed() >= wait {
+                return Err(Stop::Locked(format!(
+                    "another agno-migrate has been at work on this database for {} seconds: let it finish, or wait longer with \
+                     --lock-wait SECONDS",
+                    wait.as_secs()
+                ))
+                .into());
+            }
+            if !told && started.elapsed() > Duration::from_secs(1) {
+                told = true;
+                progress.on(Event::Waiting("waiting for another agno-migrate".to_owned()));
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.client.run("COMMIT")
+    }
+
+    fn rollback(&mut self) -> Result<()> {
+        self.client.run("ROLLBACK")
+    }
+
+    fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64> {
+        self.client.execute(sql, parameters)
+    }
+
+    fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>> {
+        self.client.query(sql, parameters)
+    }
+
+    fn read_only(&mut self) -> Result<Option<String>> {
+        let only = self
+            .client
+            .one("SELECT (pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on')::text", &[])?;
+        Ok((only.as_deref() == Some("true")).then(|| {
+            format!("{} can only be read (a standby, or default_transaction_read_only): connect to the primary", self.name)
+        }))
+    }
+
+    fn rehearse(&mut self, table: &str, actions: &[Action], _: &[String]) -> Result<Vec<String>> {
+        obstacles::find(&mut self.client, self.dialect, table, actions)
+    }
+
+    fn oversized(&mut self, sessions: &str, runs: &str) -> Result<Vec<String>> {
+        runs::Tables::new(self.dialect, sessions, runs).oversized(&mut self.client)
+    }
+
+    fn unreadable_lists(&mut self, sessions: &str, runs: &str) -> Result<Vec<String>> {
+        runs::Tables::new(self.dialect, sessions, runs).unreadable(&mut self.client)
+    }
+
+    fn orphans_of(&mut self, _: &str) -> Result<u64> {
+        // The server enforces foreign keys, and no table is rebuilt here.
+        Ok(0)
+    }
+
+    fn room(&mut self, _: &str) -> Result<Option<String>> {
+        // What the server has left is not to be asked for by a client.
+        Ok(None)
+    }
+
+    fn day_begins(&self, column: &str) -> String {
+        format!("extract(epoch FROM {column}::timestamp)")
+    }
+
+    fn split_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
+        runs::Tables::new(self.dialect, sessions, runs).split(&mut self.client, progress)
+    }
+
+    fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
+        runs::Tables::new(self.dialect, sessions, runs).join(&mut self.client, progress)
+    }
+
+    fn unconvertible(&mut self, table: &str, key: &str, retypes: &[Retype]) -> Result<Vec<String>> {
+        let columns = self.to_jsonb(retypes);
+        if columns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (table, key) = (self.dialect.table(table), self.key_of(key));
+        json::unconvertible(&mut self.client, &table, &key, &columns)
+    }
+
+    fn retype(&mut self, table: &str, key: &str, retypes: &[Retype], statement: &str) -> Result<Mended> {
+        let (columns, key) = (self.to_jsonb(retypes), self.key_of(key));
+        let quoted = self.dialect.table(table);
+        json::retype(&mut self.client, &quoted, &key, &columns, statement).context("changing the types of columns")
+    }
+
+    fn blockers(&mut self, tables: &[&str]) -> Result<Option<String>> {
+        let mut named = Vec::new();
+        for table in tables {
+            let sql = "SELECT 'pid ' || a.pid || ' (' || coalesce(nullif(a.application_name, ''), 'no application_name') || ', ' \
+                         || coalesce(a.state, 'unknown') || ', for ' \
+                         || coalesce(round(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start)))::text, '?') || ' s)' \
+                       FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+                       WHERE l.relation = to_regclass($1) AND l.granted AND l.pid <> pg_backend_pid() AND l.database = \
+                         (SELECT oid FROM pg_database WHERE datname = current_database()) \
+                       GROUP BY a.pid, a.application_name, a.state, a.xact_start, a.query_start ORDER BY a.xact_start LIMIT 5";
+            named.extend(self.client.ask(sql, &[&self.dialect.table(table)])?.into_iter().flatten().flatten());
+        }
+        named.dedup();
+        Ok((!named.is_empty()).then(|| named.join(", ")))
+    }
+
+    fn elsewhere(&mut self) -> Result<Vec<String>> {
+        let sql = "SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                   WHERE c.relkind = 'r' AND n.nspname <> $1 AND ( \
+                     SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid \
+                     AND a.attname IN ('session_id', 'session_type', 'session_data', 'agent_data', 'team_data', 'workflow_data')) = 6 \
+                   GROUP BY 1 ORDER BY 1";
+        Ok(self.client.ask(sql, &[&self.dialect.schema])?.into_iter().flatten().flatten().collect())
+    }
+}

@@ -1,0 +1,316 @@
+//! The move of runs inside the server: no run leaves it, either way.
+
+use super::client::Client;
+use super::dialect::Postgres;
+use crate::backend::{Dialect, Moved};
+use crate::progress::{Event, Progress};
+use anyhow::Result;
+
+/// The most one JSONB value may hold in an array, in bytes, less what the entries themselves take.
+const LARGEST_LIST: i64 = 255 << 20;
+
+/// A sessions table and its runs table, quoted.
+pub struct Tables<'d> {
+    dialect: &'d Postgres,
+    /// The names as they are.
+    sessions_name: &'d str,
+    runs_name: &'d str,
+    sessions: String,
+    runs: String,
+}
+
+/// A table filled without keys and indexes, next to which they are made again as they were.
+struct Bare {
+    constraints: Vec<(String, String)>,
+    indexes: Vec<String>,
+    required: Vec<String>,
+}
+
+impl<'d> Tables<'d> {
+    /// Of these names.
+    pub fn new(dialect: &'d Postgres, sessions: &'d str, runs: &'d str) -> Tables<'d> {
+        Tables {
+            dialect,
+            sessions_name: sessions,
+            runs_name: runs,
+            sessions: dialect.table(sessions),
+            runs: dialect.table(runs),
+        }
+    }
+
+    /// Copies each element of the lists into a row.
+    pub fn split(&self, client: &mut Client, progress: &mut dyn Progress) -> Result<Moved> {
+        let total = client.one(&format!("SELECT count(*) FROM {}", self.sessions), &[])?.unwrap_or_default();
+        progress.on(Event::Rows { name: self.sessions_name.to_owned(), total: total.parse().unwrap_or(0) });
+        // Reads go on; what an app would write now would be missed.
+        client.run(&format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", self.sessions))?;
+        compress_fast(client)?;
+        let mut moved = Moved::default();
+        if self.is_new(client)? {
+            // Filled bare, keys and indexes afterwards: three times as fast as into a table that has them.
+            let bare = self.strip(client)?;
+            client.run(&format!("DROP TABLE {}", self.runs))?;
+            let filled = format!("CREATE TABLE {} AS {}", self.runs, self.rows());
+            moved.moved = client.execute(&filled, &[])?;
+            let stayed = self.set_aside(client, &self.runs, &mut moved)?;
+            moved.moved -= stayed;
+            self.dress(client, &bare)?;
+        } else {
+            let rows = "pg_temp.agno_migrate_runs";
+            client.run(&format!("CREATE TEMP TABLE agno_migrate_runs ON COMMIT DROP AS {}", self.rows()))?;
+            self.set_aside(client, rows, &mut moved)?;
+            self.add(client, rows, &mut moved)?;
+            client.run(&format!("DROP TABLE {rows}"))?;
+        }
+        client.run(&format!("ANALYZE {}", self.runs))?;
+        Ok(moved)
+    }
+
+    /// Whether the runs table was made in this transaction: nothing hangs on it that is not ours.
+    fn is_new(&self, client: &mut Client) -> Result<bool> {
+        let sql = "SELECT (c.xmin::text::bigint = (pg_current_xact_id()::text::bigint & 4294967295))::text \
+                   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
+        Ok(client.one(sql, &[&self.dialect.schema, self.runs_name])?.as_deref() == Some("true"))
+    }
+
+    /// The rows of all elements; those that cannot be rows have no run_id.
+    fn rows(&self) -> String {
+        // True as Python sees an id or a name.
+        let filled =
+            |key: &str| format!("coalesce(e.run -> '{key}', 'null') NOT IN ('null', '\"\"', 'false', '0', '[]', '{{}}')");
+        let id = |key: &str| {
+            format!("CASE WHEN jsonb_typeof(e.run -> '{key}') IN ('string', 'number') THEN e.run ->> '{key}' END")
+        };
+        let kind = ["agent", "team", "workflow"]
+            .map(|kind| {
+                format!("WHEN {} OR {} THEN '{kind}'", filled(&format!("{kind}_id")), filled(&format!("{kind}_name")))
+            })
+            .join(" ");
+        let created = "CASE WHEN jsonb_typeof(e.run -> 'created_at') = 'number' \
+                            AND (e.run -> 'created_at')::numeric >= 1 AND (e.run -> 'created_at')::numeric < 9223372036854775807 \
+                       THEN trunc((e.run -> 'created_at')::numeric)::bigint ELSE s.created_at END";
+        format!(
+            "SELECT ({run_id})::varchar AS run_id, s.session_id::varchar AS session_id, \
+                    (CASE {kind} ELSE s.session_type END)::varchar AS run_type, \
+                    ({agent})::varchar AS agent_id, ({team})::varchar AS team_id, ({workflow})::varchar AS workflow_id, \
+                    s.user_id::varchar AS user_id, ({parent})::varchar AS parent_run_id, \
+                    (CASE WHEN jsonb_typeof(e.run -> 'status') = 'string' THEN e.run ->> 'status' END)::varchar AS status, \
+                    e.n - 1 AS run_index, e.run AS run_data, {created} AS created_at, {created} AS updated_at \
+             FROM {sessions} s CROSS JOIN LATERAL jsonb_array_elements( \
+                    CASE jsonb_typeof(s.runs::jsonb) WHEN 'array' THEN s.runs::jsonb WHEN 'null' THEN '[]'::jsonb ELSE '[null]'::jsonb END \
+                  ) WITH ORDINALITY AS e(run, n) \
+             WHERE s.runs IS NOT NULL",
+            run_id = id("run_id"),
+            agent = id("agent_id"),
+            team = id("team_id"),
+            workflow = id("workflow_id"),
+            parent = id("parent_run_id"),
+            sessions = self.sessions,
+        )
+    }
+
+    /// Takes out of the new rows what cannot be one, and names it; returns how many.
+    fn set_aside(&self, client: &mut Client, rows: &str, moved: &mut Moved) -> Result<u64> {
+        let before = moved.left_count;
+        let broken = client.query(
+            &format!(
+                "SELECT session_id::text FROM {} WHERE runs IS NOT NULL AND jsonb_typeof(runs::jsonb) NOT IN ('array', 'null') \
+                 AND EXISTS (SELECT 1 FROM {rows} r WHERE r.run_id IS NULL) ORDER BY 1",
+                self.sessions
+            ),
+            &[],
+        )?;
+        let broken: Vec<String> = broken.into_iter().flatten().flatten().collect();
+        let without_id = client.query(
+            &format!(
+                "DELETE FROM {rows} WHERE run_id IS NULL \
+                 RETURNING session_id::text, run_index, CASE WHEN jsonb_typeof(run_data) = 'object' THEN 'has no run_id' ELSE 'is no object' END"
+            ),
+            &[],
+        )?;
+        let mut without_id: Vec<(String, i64, String)> = without_id.into_iter().filter_map(place).collect();
+        without_id.sort();
+        for (session, index, why) in without_id {
+            if broken.contains(&session) {
+                moved.leave(&session, None, "its runs are no list");
+            } else {
+                moved.leave(&session, Some(format!("runs[{index}]")), why);
+            }
+        }
+        let twins = format!("SELECT 1 FROM {rows} GROUP BY run_id HAVING count(*) > 1 LIMIT 1");
+        if !client.query(&twins, &[])?.is_empty() {
+            // The first by (sessions.created_at, session_id, position) keeps the id.
+            let losers = client.query(
+                &format!(
+                    "WITH ranked AS ( \
+                       SELECT r.ctid AS place, r.run_id, first_value(r.session_id) OVER w AS keeper, row_number() OVER w AS nth \
+                       FROM {rows} r JOIN {} s ON s.session_id = r.session_id \
+                       WINDOW w AS (PARTITION BY r.run_id ORDER BY s.created_at, r.session_id, r.run_index)) \
+                     DELETE FROM {rows} r USING ranked d WHERE r.ctid = d.place AND d.nth > 1 \
+                     RETURNING r.session_id::text, r.run_index, \
+                       CASE WHEN d.keeper = r.session_id THEN 'its id ' || r.run_id || ' is that of a run before it' \
+                       ELSE 'its id ' || r.run_id || ' is that of a run of session ' || d.keeper || ', which is older' END",
+                    self.sessions
+                ),
+                &[],
+            )?;
+            let mut losers: Vec<(String, i64, String)> = losers.into_iter().filter_map(place).collect();
+            losers.sort();
+            for (session, index, why) in losers {
+                moved.leave(&session, Some(format!("runs[{index}]")), why);
+            }
+        }
+        Ok(moved.left_count - before)
+    }
+
+    /// Adds rows to a table that has some: a row that is there is never written over.
+    fn add(&self, client: &mut Client, rows: &str, moved: &mut Moved) -> Result<()> {
+        let strangers = client.query(
+            &format!(
+                "SELECT n.session_id::text, n.run_index, 'its id ' || n.run_id || ' is that of a run of session ' || r.session_id \
+                 FROM {rows} n JOIN {} r ON r.run_id = n.run_id WHERE r.session_id <> n.session_id ORDER BY 1, 2",
+                self.runs
+            ),
+            &[],
+        )?;
+        for (session, index, why) in strangers.into_iter().filter_map(place) {
+            moved.leave(&session, Some(format!("runs[{index}]")), why);
+        }
+        let there = format!(
+            "SELECT count(*) FROM {rows} n JOIN {} r ON r.run_id = n.run_id AND r.session_id = n.session_id",
+            self.runs
+        );
+        moved.already_there += client.one(&there, &[])?.and_then(|count| count.parse().ok()).unwrap_or(0);
+        let columns = "run_id, session_id, run_type, agent_id, team_id, workflow_id, user_id, parent_run_id, status, run_index, \
+                       run_data, created_at, updated_at";
+        let insert = format!(
+            "INSERT INTO {runs} ({columns}) SELECT {columns} FROM {rows} n \
+             WHERE NOT EXISTS (SELECT 1 FROM {runs} r WHERE r.run_id = n.run_id)",
+            runs = self.runs
+        );
+        moved.moved += client.execute(&insert, &[])?;
+        Ok(())
+    }
+
+    /// What the runs table has besides its columns.
+    fn strip(&self, client: &mut Client) -> Result<Bare> {
+        let of_table = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace";
+        let is_it = "n.nspname = $1 AND c.relname = $2";
+        let names = [self.dialect.schema.as_str(), self.runs_name];
+        let pairs = |rows: Vec<crate::backend::Row>| {
+            rows.into_iter().filter_map(|mut row| Some((row.first_mut()?.take()?, row.get_mut(1)?.take()?))).collect()
+        };
+        let constraints = client.ask(
+            &format!(
+                "SELECT k.conname::text, pg_get_constraintdef(k.oid) {of_table} JOIN pg_constraint k ON k.conrelid = c.oid \
+                 WHERE {is_it} AND k.contype IN ('p', 'u', 'f', 'c') ORDER BY k.contype = 'f', k.oid"
+            ),
+            &names,
+        )?;
+        let indexes = client.ask(
+            &format!(
+                "SELECT pg_get_indexdef(x.indexrelid) {of_table} JOIN pg_index x ON x.indrelid = c.oid WHERE {is_it} \
+                 AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.conrelid = c.oid) \
+                 ORDER BY x.indexrelid"
+            ),
+            &names,
+        )?;
+        let required = client.ask(
+            &format!(
+                "SELECT a.attname::text {of_table} JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND a.attnotnull \
+                 WHERE {is_it} ORDER BY a.attnum"
+            ),
+            &names,
+        )?;
+        Ok(Bare {
+            constraints: pairs(constraints),
+            indexes: indexes.into_iter().flatten().flatten().collect(),
+            required: required.into_iter().flatten().flatten().collect(),
+        })
+    }
+
+    fn dress(&self, client: &mut Client, bare: &Bare) -> Result<()> {
+        // One statement: the table is looked through once for all of them.
+        let required =
+            bare.required.iter().map(|column| format!("ALTER COLUMN {} SET NOT NULL", self.dialect.quote(column)));
+        let constraints =
+            bare.constraints.iter().map(|(name, text)| format!("ADD CONSTRAINT {} {text}", self.dialect.quote(name)));
+        let changes = required.chain(constraints).collect::<Vec<_>>().join(", ");
+        client.run(&format!("ALTER TABLE {} {changes}", self.runs))?;
+        bare.indexes.iter().try_for_each(|index| client.run(index))
+    }
+
+    /// Puts the rows back into the lists, as Agno 3 shows them: the old list first, each row in place of the first element that
+    /// has its id, then the other rows. Source: `merge_runs_table_with_legacy_blob` in `agno/db/utils.py` of 3.1.10. A list
+    /// that already says so is not written.
+    pub fn join(&self, client: &mut Client, progress: &mut dyn Progress) -> Result<Moved> {
+        let count = client.one(&format!("SELECT count(*) FROM {}", self.runs), &[])?.and_then(|count| count.parse().ok());
+        progress.on(Event::Rows { name: self.runs_name.to_owned(), total: count.unwrap_or(0) });
+        compress_fast(client)?;
+        let joined = format!(
+            "UPDATE {sessions} s SET runs = m.list FROM ( \
+               SELECT p.session_id, ( \
+                 WITH old AS MATERIALIZED ( \
+                   SELECT i.run, i.n, i.id, row_number() OVER (PARTITION BY i.id ORDER BY i.n) AS nth FROM ( \
+                     SELECT e.run, e.n, CASE WHEN jsonb_typeof(e.run -> 'run_id') IN ('string', 'number') THEN e.run ->> 'run_id' END AS id \
+                     FROM jsonb_array_elements(CASE WHEN jsonb_typeof(p.runs::jsonb) = 'array' THEN p.runs::jsonb ELSE '[]'::jsonb END) \
+                          WITH ORDINALITY AS e(run, n)) i) \
+                 SELECT jsonb_agg(x.run ORDER BY x.n, x.run_index, x.created_at, x.run_id) FROM ( \
+                   SELECT coalesce(r.run_data, o.run) AS run, o.n, NULL::bigint AS run_index, NULL::bigint AS created_at, NULL::varchar AS run_id \
+                   FROM old o LEFT JOIN {runs} r ON r.session_id = p.session_id AND r.run_id = o.id AND o.nth = 1 \
+                   UNION ALL \
+                   SELECT r.run_data, NULL, r.run_index, r.created_at, r.run_id FROM {runs} r \
+                   WHERE r.session_id = p.session_id AND NOT EXISTS (SELECT 1 FROM old o WHERE o.id = r.run_id)) x) AS list \
+               FROM {sessions} p WHERE EXISTS (SELECT 1 FROM {runs} r WHERE r.session_id = p.session_id)) m \
+             WHERE s.session_id = m.session_id AND s.runs::jsonb IS DISTINCT FROM m.list",
+            sessions = self.sessions,
+            runs = self.runs,
+        );
+        client.execute(&joined, &[])?;
+        Ok(Moved { moved: count.unwrap_or(0), ..Moved::default() })
+    }
+
+    /// Sessions whose rows would be too large for one value together.
+    pub fn oversized(&self, client: &mut Client) -> Result<Vec<String>> {
+        // Stored sizes are cheap to ask for and seldom a thirtieth of the text; only what is above that is measured.
+        let sql = format!(
+            "SELECT r.session_id::text FROM {runs} r WHERE r.session_id IN ( \
+               SELECT session_id FROM {runs} GROUP BY session_id HAVING sum(pg_column_size(run_data)) > {}) \
+             GROUP BY r.session_id HAVING sum(octet_length(r.run_data::text)) > {LARGEST_LIST}",
+            LARGEST_LIST / 30,
+            runs = self.runs,
+        );
+        Ok(client.query(&sql, &[])?.into_iter().flatten().flatten().collect())
+    }
+
+    /// Sessions with rows whose column holds something else than a list.
+    pub fn unreadable(&self, client: &mut Client) -> Result<Vec<String>> {
+        let sql = format!(
+            "SELECT s.session_id::text FROM {} s WHERE s.runs IS NOT NULL \
+             AND jsonb_typeof(s.runs::jsonb) NOT IN ('array', 'null') \
+             AND EXISTS (SELECT 1 FROM {} r WHERE r.session_id = s.session_id) ORDER BY 1",
+            self.sessions, self.runs
+        );
+        Ok(client.query(&sql, &[])?.into_iter().flatten().flatten().collect())
+    }
+}
+
+/// lz4 for what this transaction writes, where the server has it: compressing with pglz is half of the time. Both are read by
+/// every server that can write them. One more process to unpack and split: more of them measured no faster.
+fn compress_fast(client: &mut Client) -> Result<()> {
+    let has = "SELECT 1::text FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)";
+    if client.one(has, &[])?.is_some() {
+        client.run("SET LOCAL default_toast_compression = 'lz4'")?;
+    }
+    client.run(
+        "SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 1; SET LOCAL min_parallel_table_scan_size = 0; \
+         SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0",
+    )
+}
+
+/// Session, position and reason of a row that stays.
+fn place(row: crate::backend::Row) -> Option<(String, i64, String)> {
+    let mut fields = row.into_iter();
+    let mut next = || fields.next().flatten();
+    Some((next()?, next()?.parse().unwrap_or(0), next()?))
+}
