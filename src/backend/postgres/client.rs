@@ -99,6 +99,20 @@ impl Client {
         Ok(self.ask(sql, texts)?.into_iter().flatten().next().flatten())
     }
 
+    /// Runs something inside the transaction that may fail with one of these SQLSTATEs (or classes of them, by their first
+    /// letters); then it never was, and the answer is false.
+    pub fn attempt(&mut self, codes: &str, run: impl FnOnce(&mut Client) -> Result<()>) -> Result<bool> {
+        self.run("SAVEPOINT agno_migrate_try")?;
+        match run(self) {
+            Ok(()) => self.run("RELEASE SAVEPOINT agno_migrate_try").map(|()| true),
+            Err(error) if code(&error).is_some_and(|code| codes.split(' ').any(|these| code.starts_with(these))) => {
+                self.run("ROLLBACK TO SAVEPOINT agno_migrate_try; RELEASE SAVEPOINT agno_migrate_try")?;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The role.
     pub fn user(&self) -> &str {
         &self.user
@@ -265,7 +279,7 @@ impl std::fmt::Display for ServerError {
 impl std::error::Error for ServerError {}
 
 /// The SQLSTATE of an error that has no sentence of ours.
-pub fn code(error: &anyhow::Error) -> Option<&str> {
+fn code(error: &anyhow::Error) -> Option<&str> {
     error.chain().find_map(|cause| cause.downcast_ref::<ServerError>()).map(|error| error.code.as_str())
 }
 

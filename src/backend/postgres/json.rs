@@ -1,7 +1,8 @@
 //! JSON that JSONB cannot hold: found exactly, mended where that is possible, named where it is not.
 
-use super::client::{self, Client};
-use crate::backend::Mended;
+use super::client::Client;
+use super::runs::{ALONE, IN_TWO, compress_fast};
+use crate::backend::{Mended, Value};
 use crate::convert::jsonb;
 use anyhow::Result;
 
@@ -14,29 +15,14 @@ fn suspicious(column: &str) -> String {
 /// Whether every value of the columns can become JSONB: the server tries, in one scan.
 fn all_convertible(client: &mut Client, table: &str, columns: &[String]) -> Result<bool> {
     let tries = columns.iter().map(|column| format!("count({column}::jsonb)")).collect::<Vec<_>>().join(", ");
-    within(client, |client| client.query(&format!("SELECT {tries} FROM {table}"), &[]).map(|_| ()))
+    client.run(IN_TWO)?;
+    let all = client.attempt(ABOUT_DATA, |client| client.query(&format!("SELECT {tries} FROM {table}"), &[]).map(|_| ()))?;
+    client.run(ALONE)?;
+    Ok(all)
 }
 
-/// Runs something that may fail inside the transaction; false when the data is why it failed.
-fn within(client: &mut Client, run: impl FnOnce(&mut Client) -> Result<()>) -> Result<bool> {
-    client.run("SAVEPOINT agno_migrate_try")?;
-    match run(client) {
-        Ok(()) => {
-            client.run("RELEASE SAVEPOINT agno_migrate_try")?;
-            Ok(true)
-        }
-        Err(error) if client::code(&error).is_some_and(is_about_data) => {
-            client.run("ROLLBACK TO SAVEPOINT agno_migrate_try; RELEASE SAVEPOINT agno_migrate_try")?;
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// SQLSTATEs of values: data exceptions, and limits of a value.
-fn is_about_data(code: &str) -> bool {
-    code.starts_with("22") || code.starts_with("54")
-}
+/// SQLSTATEs that are about values: data exceptions, and limits of a value.
+const ABOUT_DATA: &str = "22 54";
 
 /// The keys of rows that cannot become JSONB, not even mended. `columns` are quoted.
 pub fn unconvertible(client: &mut Client, table: &str, key: &str, columns: &[String]) -> Result<Vec<String>> {
@@ -51,15 +37,14 @@ pub fn unconvertible(client: &mut Client, table: &str, key: &str, columns: &[Str
             "SELECT {key}::text FROM {table} WHERE {column} IS NOT NULL AND ($1 IS NULL OR {key} > $1) ORDER BY {key} LIMIT 1000"
         );
         loop {
-            let value = last.as_deref().map_or(crate::backend::Value::Null, crate::backend::Value::from);
+            let value = last.as_deref().map_or(Value::Null, Value::from);
             let page: Vec<String> = client.query(&next, &[value])?.into_iter().flatten().flatten().collect();
             let Some(end) = page.last().cloned() else { break };
             let from = last.clone();
             let tried =
                 format!("SELECT count({column}::jsonb) FROM {table} WHERE ($1 IS NULL OR {key} > $1) AND {key} <= $2");
-            let values =
-                [from.as_deref().map_or(crate::backend::Value::Null, crate::backend::Value::from), end.as_str().into()];
-            if !within(client, |client| client.query(&tried, &values).map(|_| ()))? {
+            let values = [from.as_deref().map_or(Value::Null, Value::from), end.as_str().into()];
+            if !client.attempt(ABOUT_DATA, |client| client.query(&tried, &values).map(|_| ()))? {
                 for id in &page {
                     if !is_mendable(client, table, key, column, id)? {
                         bad.push(id.clone());
@@ -76,12 +61,12 @@ pub fn unconvertible(client: &mut Client, table: &str, key: &str, columns: &[Str
 /// Whether a value can become JSONB as it is, or mended.
 fn is_mendable(client: &mut Client, table: &str, key: &str, column: &str, id: &str) -> Result<bool> {
     let as_it_is = format!("SELECT {column}::jsonb IS NULL FROM {table} WHERE {key} = $1");
-    if within(client, |client| client.ask(&as_it_is, &[id]).map(|_| ()))? {
+    if client.attempt(ABOUT_DATA, |client| client.ask(&as_it_is, &[id]).map(|_| ()))? {
         return Ok(true);
     }
     let text = client.one(&format!("SELECT {column}::text FROM {table} WHERE {key} = $1"), &[id])?.unwrap_or_default();
     let Some(mended) = jsonb::mended(&text) else { return Ok(false) };
-    within(client, |client| client.ask("SELECT CAST($1 AS jsonb) IS NULL", &[&mended.text]).map(|_| ()))
+    client.attempt(ABOUT_DATA, |client| client.ask("SELECT CAST($1 AS jsonb) IS NULL", &[&mended.text]).map(|_| ()))
 }
 
 /// Takes out of the columns what JSONB cannot hold; tells what of which row. Nothing else of a value changes.
@@ -112,7 +97,8 @@ pub fn mend(client: &mut Client, table: &str, key: &str, columns: &[String]) -> 
 
 /// Runs a change of types; when a value is in the way, mends what can be mended and runs it again.
 pub fn retype(client: &mut Client, table: &str, key: &str, columns: &[String], statement: &str) -> Result<Mended> {
-    if within(client, |client| client.run(statement))? {
+    compress_fast(client)?;
+    if client.attempt(ABOUT_DATA, |client| client.run(statement))? {
         return Ok(Mended::default());
     }
     let mended = mend(client, table, key, columns)?;

@@ -5,9 +5,9 @@ use crate::schema::{ColumnShape, ColumnType, ForeignKeyShape, IndexShape, Shape}
 use anyhow::Result;
 use std::collections::BTreeMap;
 
-/// Ordinary tables of the schema $1, all or the one named $2: no views, partitions, foreign or inherited tables.
-const ORDINARY: &str = "n.nspname = $1 AND c.relkind = 'r' AND ($2 = '' OR c.relname = $2) \
-     AND NOT EXISTS (SELECT 1 FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid)";
+/// Tables of the schema $1, all or the one named $2.
+const OF_SCHEMA: &str = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1";
+const WANTED: &str = "c.relkind = 'r' AND ($2 = '' OR c.relname = $2)";
 
 /// Asks the server, with the schema and the table as parameters.
 pub type Ask<'a> = &'a mut dyn FnMut(&str, &[&str]) -> Result<Vec<Row>>;
@@ -29,28 +29,35 @@ pub fn shape(schema: &str, table: &str, ask: Ask<'_>) -> Result<Option<Shape>> {
     Ok(tables(schema, table, ask)?.remove(table))
 }
 
+/// Asked in simple statements, put together here: planning a clever one takes the server longer than answering it, and every
+/// step asks.
 fn tables(schema: &str, table: &str, ask: Ask<'_>) -> Result<BTreeMap<String, Shape>> {
     let mut tables: BTreeMap<String, Shape> = BTreeMap::new();
+    // Names of columns by their numbers, which keys and indexes are written in.
+    let mut numbers: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let mut each = |sql: &str| {
-        let sql = sql.replace("{ordinary}", ORDINARY);
+        let sql = sql.replace("{of_schema}", OF_SCHEMA).replace("{wanted}", WANTED);
         ask(&sql, &[schema, table]).map(|rows| rows.into_iter().map(Fields))
     };
 
-    for mut row in
-        each("SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {ordinary}")?
-    {
+    // Ordinary ones: no views, partitions, foreign or inherited tables.
+    for mut row in each(
+        "SELECT c.relname::text {of_schema} WHERE {wanted} \
+         AND NOT EXISTS (SELECT 1 FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid)",
+    )? {
         tables.insert(row.text(), Shape::default());
     }
 
     for mut row in each(
-        "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull::text, \
-                (a.attgenerated <> '' OR a.attidentity = 'a')::text \
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
-         WHERE {ordinary} ORDER BY c.relname, a.attnum",
+        "SELECT c.relname::text, a.attnum::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
+                (a.attgenerated <> '' OR a.attidentity = 'a') \
+         {of_schema} JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+         WHERE {wanted} ORDER BY c.relname, a.attnum",
     )? {
-        let Some(shape) = tables.get_mut(&row.text()) else { continue };
-        let (name, declared) = (row.text(), row.text());
+        let table = row.text();
+        let Some(shape) = tables.get_mut(&table) else { continue };
+        let (number, name, declared) = (row.text(), row.text(), row.text());
+        numbers.entry(table).or_default().insert(number, name.clone());
         shape.columns.push(ColumnShape {
             name,
             column_type: column_type(&declared),
@@ -59,23 +66,28 @@ fn tables(schema: &str, table: &str, ask: Ask<'_>) -> Result<BTreeMap<String, Sh
             generated: row.flag(),
         });
     }
+    let named = |table: &str, number: &str| numbers.get(table)?.get(number).cloned();
 
     for mut row in each(
-        "SELECT c.relname::text, i.relname::text, x.indisunique::text, (x.indisvalid AND x.indisready)::text, \
-                (k.contype IS NOT NULL)::text, x.indisprimary::text, pg_get_expr(x.indpred, x.indrelid), \
-                (SELECT json_agg(CASE WHEN m.amname = 'btree' AND x.indoption[p - 1] & 1 = 0 THEN a.attname END ORDER BY p) \
-                 FROM generate_series(1, x.indnkeyatts) p \
-                 LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[p - 1])::text \
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         JOIN pg_index x ON x.indrelid = c.oid JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am m ON m.oid = i.relam \
+        "SELECT c.relname::text, i.relname::text, x.indisunique, (x.indisvalid AND x.indisready), k.contype IS NOT NULL, \
+                x.indisprimary, m.amname::text, pg_get_expr(x.indpred, x.indrelid), x.indnkeyatts, x.indkey::text, x.indoption::text \
+         {of_schema} JOIN pg_index x ON x.indrelid = c.oid JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am m ON m.oid = i.relam \
          LEFT JOIN pg_constraint k ON k.conindid = x.indexrelid AND k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x') \
-         WHERE {ordinary} ORDER BY c.relname, i.oid",
+         WHERE {wanted} ORDER BY c.relname, i.oid",
     )? {
-        let Some(shape) = tables.get_mut(&row.text()) else { continue };
+        let table = row.text();
+        let Some(shape) = tables.get_mut(&table) else { continue };
         let (name, unique, valid, constraint, primary) = (row.text(), row.flag(), row.flag(), row.flag(), row.flag());
+        let is_ordered = row.text() == "btree";
         let condition = row.next();
-        let columns: Vec<Option<String>> = serde_json::from_str(&row.text()).unwrap_or_default();
-        let columns = columns.into_iter().collect::<Option<Vec<String>>>().unwrap_or_default();
+        let (width, keys, options) = (row.text().parse().unwrap_or(0), row.text(), row.text());
+        // Bit 1 of an option: downwards. Number 0: an expression.
+        let column = |(number, option): (&str, &str)| {
+            let is_upwards = option.parse::<u8>().is_ok_and(|bits| bits & 1 == 0);
+            if is_ordered && is_upwards { named(&table, number) } else { None }
+        };
+        let columns = keys.split(' ').zip(options.split(' ')).take(width).map(column);
+        let columns = columns.collect::<Option<Vec<String>>>().unwrap_or_default();
         if primary {
             shape.primary_key = columns;
             shape.primary_key_name = Some(name);
@@ -85,17 +97,15 @@ fn tables(schema: &str, table: &str, ask: Ask<'_>) -> Result<BTreeMap<String, Sh
     }
 
     for mut row in each(
-        "SELECT c.relname::text, r.relname::text, \
-                (SELECT json_agg(a.attname ORDER BY u.p) FROM unnest(k.conkey) WITH ORDINALITY u(attnum, p) \
-                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum)::text \
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f' \
+        "SELECT c.relname::text, r.relname::text, array_to_string(k.conkey, ' ') \
+         {of_schema} JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f' \
          JOIN pg_class r ON r.oid = k.confrelid AND r.relnamespace = c.relnamespace \
-         WHERE {ordinary} ORDER BY c.relname, k.oid",
+         WHERE {wanted} ORDER BY c.relname, k.oid",
     )? {
-        let Some(shape) = tables.get_mut(&row.text()) else { continue };
+        let table = row.text();
+        let Some(shape) = tables.get_mut(&table) else { continue };
         let parent = row.text();
-        let columns = serde_json::from_str(&row.text()).unwrap_or_default();
+        let columns = row.text().split(' ').filter_map(|number| named(&table, number)).collect();
         shape.foreign_keys.push(ForeignKeyShape { columns, parent });
     }
     Ok(tables)

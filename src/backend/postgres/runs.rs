@@ -2,9 +2,10 @@
 
 use super::client::Client;
 use super::dialect::Postgres;
-use crate::backend::{Dialect, Moved};
+use crate::backend::{Dialect, Moved, Row};
 use crate::progress::{Event, Progress};
 use anyhow::Result;
+use std::collections::HashSet;
 
 /// The most one JSONB value may hold in an array, in bytes, less what the entries themselves take.
 const LARGEST_LIST: i64 = 255 << 20;
@@ -44,25 +45,30 @@ impl<'d> Tables<'d> {
         progress.on(Event::Rows { name: self.sessions_name.to_owned(), total: total.parse().unwrap_or(0) });
         // Reads go on; what an app would write now would be missed.
         client.run(&format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", self.sessions))?;
-        compress_fast(client)?;
         let mut moved = Moved::default();
         if self.is_new(client)? {
             // Filled bare, keys and indexes afterwards: three times as fast as into a table that has them.
             let bare = self.strip(client)?;
             client.run(&format!("DROP TABLE {}", self.runs))?;
-            let filled = format!("CREATE TABLE {} AS {}", self.runs, self.rows());
-            moved.moved = client.execute(&filled, &[])?;
-            let stayed = self.set_aside(client, &self.runs, &mut moved)?;
-            moved.moved -= stayed;
-            self.dress(client, &bare)?;
+            compress_fast(client)?;
+            client.run(IN_TWO)?;
+            moved.moved = client.execute(&format!("CREATE TABLE {} AS {}", self.runs, self.rows()), &[])?;
+            client.run(ALONE)?;
+            moved.moved -= self.leave_broken(client, &self.runs, &mut moved)?;
+            // Building the key finds ids that two runs have: no search for them in the usual case.
+            if !client.attempt("23505", |client| self.dress(client, &bare))? {
+                moved.moved -= self.leave_twins(client, &self.runs, &mut moved)?;
+                self.dress(client, &bare)?;
+            }
         } else {
             let rows = "pg_temp.agno_migrate_runs";
             client.run(&format!("CREATE TEMP TABLE agno_migrate_runs ON COMMIT DROP AS {}", self.rows()))?;
-            self.set_aside(client, rows, &mut moved)?;
+            self.leave_broken(client, rows, &mut moved)?;
+            self.leave_twins(client, rows, &mut moved)?;
             self.add(client, rows, &mut moved)?;
             client.run(&format!("DROP TABLE {rows}"))?;
         }
-        client.run(&format!("ANALYZE {}", self.runs))?;
+        // No ANALYZE: autovacuum does it within its minute, and sampling would hold the lock for a tenth longer.
         Ok(moved)
     }
 
@@ -110,57 +116,58 @@ impl<'d> Tables<'d> {
     }
 
     /// Takes out of the new rows what cannot be one, and names it; returns how many.
-    fn set_aside(&self, client: &mut Client, rows: &str, moved: &mut Moved) -> Result<u64> {
-        let before = moved.left_count;
+    fn leave_broken(&self, client: &mut Client, rows: &str, moved: &mut Moved) -> Result<u64> {
         let broken = client.query(
             &format!(
-                "SELECT session_id::text FROM {} WHERE runs IS NOT NULL AND jsonb_typeof(runs::jsonb) NOT IN ('array', 'null') \
-                 AND EXISTS (SELECT 1 FROM {rows} r WHERE r.run_id IS NULL) ORDER BY 1",
+                "DELETE FROM {rows} WHERE run_id IS NULL RETURNING session_id::text, run_index, \
+                   CASE WHEN jsonb_typeof(run_data) = 'object' THEN 'has no run_id' ELSE 'is no object' END"
+            ),
+            &[],
+        )?;
+        if broken.is_empty() {
+            return Ok(0);
+        }
+        let no_list = client.query(
+            &format!(
+                "SELECT session_id::text FROM {} WHERE runs IS NOT NULL AND jsonb_typeof(runs::jsonb) NOT IN ('array', 'null')",
                 self.sessions
             ),
             &[],
         )?;
-        let broken: Vec<String> = broken.into_iter().flatten().flatten().collect();
-        let without_id = client.query(
-            &format!(
-                "DELETE FROM {rows} WHERE run_id IS NULL \
-                 RETURNING session_id::text, run_index, CASE WHEN jsonb_typeof(run_data) = 'object' THEN 'has no run_id' ELSE 'is no object' END"
-            ),
-            &[],
-        )?;
-        let mut without_id: Vec<(String, i64, String)> = without_id.into_iter().filter_map(place).collect();
-        without_id.sort();
-        for (session, index, why) in without_id {
-            if broken.contains(&session) {
+        let no_list: HashSet<String> = no_list.into_iter().flatten().flatten().collect();
+        let count = broken.len() as u64;
+        for (session, index, why) in sorted(broken) {
+            if no_list.contains(&session) {
                 moved.leave(&session, None, "its runs are no list");
             } else {
                 moved.leave(&session, Some(format!("runs[{index}]")), why);
             }
         }
-        let twins = format!("SELECT 1 FROM {rows} GROUP BY run_id HAVING count(*) > 1 LIMIT 1");
-        if !client.query(&twins, &[])?.is_empty() {
-            // The first by (sessions.created_at, session_id, position) keeps the id.
-            let losers = client.query(
-                &format!(
-                    "WITH ranked AS ( \
-                       SELECT r.ctid AS place, r.run_id, first_value(r.session_id) OVER w AS keeper, row_number() OVER w AS nth \
-                       FROM {rows} r JOIN {} s ON s.session_id = r.session_id \
-                       WINDOW w AS (PARTITION BY r.run_id ORDER BY s.created_at, r.session_id, r.run_index)) \
-                     DELETE FROM {rows} r USING ranked d WHERE r.ctid = d.place AND d.nth > 1 \
-                     RETURNING r.session_id::text, r.run_index, \
-                       CASE WHEN d.keeper = r.session_id THEN 'its id ' || r.run_id || ' is that of a run before it' \
-                       ELSE 'its id ' || r.run_id || ' is that of a run of session ' || d.keeper || ', which is older' END",
-                    self.sessions
-                ),
-                &[],
-            )?;
-            let mut losers: Vec<(String, i64, String)> = losers.into_iter().filter_map(place).collect();
-            losers.sort();
-            for (session, index, why) in losers {
-                moved.leave(&session, Some(format!("runs[{index}]")), why);
-            }
+        Ok(count)
+    }
+
+    /// Takes out of the new rows those whose id another has: the first by (sessions.created_at, session_id, position) keeps it.
+    /// Names them and returns how many.
+    fn leave_twins(&self, client: &mut Client, rows: &str, moved: &mut Moved) -> Result<u64> {
+        let losers = client.query(
+            &format!(
+                "WITH ranked AS ( \
+                   SELECT r.ctid AS place, first_value(r.session_id) OVER w AS keeper, row_number() OVER w AS nth \
+                   FROM {rows} r JOIN {} s ON s.session_id = r.session_id \
+                   WINDOW w AS (PARTITION BY r.run_id ORDER BY s.created_at, r.session_id, r.run_index)) \
+                 DELETE FROM {rows} r USING ranked d WHERE r.ctid = d.place AND d.nth > 1 \
+                 RETURNING r.session_id::text, r.run_index, \
+                   CASE WHEN d.keeper = r.session_id THEN 'its id ' || r.run_id || ' is that of a run before it' \
+                   ELSE 'its id ' || r.run_id || ' is that of a run of session ' || d.keeper || ', which is older' END",
+                self.sessions
+            ),
+            &[],
+        )?;
+        let count = losers.len() as u64;
+        for (session, index, why) in sorted(losers) {
+            moved.leave(&session, Some(format!("runs[{index}]")), why);
         }
-        Ok(moved.left_count - before)
+        Ok(count)
     }
 
     /// Adds rows to a table that has some: a row that is there is never written over.
@@ -168,12 +175,12 @@ impl<'d> Tables<'d> {
         let strangers = client.query(
             &format!(
                 "SELECT n.session_id::text, n.run_index, 'its id ' || n.run_id || ' is that of a run of session ' || r.session_id \
-                 FROM {rows} n JOIN {} r ON r.run_id = n.run_id WHERE r.session_id <> n.session_id ORDER BY 1, 2",
+                 FROM {rows} n JOIN {} r ON r.run_id = n.run_id WHERE r.session_id <> n.session_id",
                 self.runs
             ),
             &[],
         )?;
-        for (session, index, why) in strangers.into_iter().filter_map(place) {
+        for (session, index, why) in sorted(strangers) {
             moved.leave(&session, Some(format!("runs[{index}]")), why);
         }
         let there = format!(
@@ -197,7 +204,7 @@ impl<'d> Tables<'d> {
         let of_table = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace";
         let is_it = "n.nspname = $1 AND c.relname = $2";
         let names = [self.dialect.schema.as_str(), self.runs_name];
-        let pairs = |rows: Vec<crate::backend::Row>| {
+        let pairs = |rows: Vec<Row>| {
             rows.into_iter().filter_map(|mut row| Some((row.first_mut()?.take()?, row.get_mut(1)?.take()?))).collect()
         };
         let constraints = client.ask(
@@ -247,6 +254,7 @@ impl<'d> Tables<'d> {
         let count = client.one(&format!("SELECT count(*) FROM {}", self.runs), &[])?.and_then(|count| count.parse().ok());
         progress.on(Event::Rows { name: self.runs_name.to_owned(), total: count.unwrap_or(0) });
         compress_fast(client)?;
+        client.run(IN_TWO)?;
         let joined = format!(
             "UPDATE {sessions} s SET runs = m.list FROM ( \
                SELECT p.session_id, ( \
@@ -267,6 +275,7 @@ impl<'d> Tables<'d> {
             runs = self.runs,
         );
         client.execute(&joined, &[])?;
+        client.run(ALONE)?;
         Ok(Moved { moved: count.unwrap_or(0), ..Moved::default() })
     }
 
@@ -295,22 +304,31 @@ impl<'d> Tables<'d> {
     }
 }
 
-/// lz4 for what this transaction writes, where the server has it: compressing with pglz is half of the time. Both are read by
-/// every server that can write them. One more process to unpack and split: more of them measured no faster.
-fn compress_fast(client: &mut Client) -> Result<()> {
+/// The end of [`IN_TWO`]: small questions are answered faster by one process.
+pub const ALONE: &str = "SET LOCAL max_parallel_workers_per_gather = 0";
+
+/// One more process to unpack and split: more of them measured no faster.
+pub const IN_TWO: &str = "SET LOCAL max_parallel_workers_per_gather = 1; SET LOCAL min_parallel_table_scan_size = 0; \
+                      SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0";
+
+/// lz4 for what this transaction writes, where the server has it: compressing with pglz is half of the time of a move. Every
+/// server that can write both reads both.
+pub fn compress_fast(client: &mut Client) -> Result<()> {
     let has = "SELECT 1::text FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)";
-    if client.one(has, &[])?.is_some() {
-        client.run("SET LOCAL default_toast_compression = 'lz4'")?;
+    match client.one(has, &[])? {
+        Some(_) => client.run("SET LOCAL default_toast_compression = 'lz4'"),
+        None => Ok(()),
     }
-    client.run(
-        "SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 1; SET LOCAL min_parallel_table_scan_size = 0; \
-         SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0",
-    )
 }
 
-/// Session, position and reason of a row that stays.
-fn place(row: crate::backend::Row) -> Option<(String, i64, String)> {
-    let mut fields = row.into_iter();
-    let mut next = || fields.next().flatten();
-    Some((next()?, next()?.parse().unwrap_or(0), next()?))
+/// Session, position and reason of each row that stays, in order.
+fn sorted(rows: Vec<Row>) -> Vec<(String, i64, String)> {
+    let place = |row: Row| {
+        let mut fields = row.into_iter();
+        let mut next = || fields.next().flatten();
+        Some((next()?, next()?.parse().unwrap_or(0), next()?))
+    };
+    let mut places: Vec<_> = rows.into_iter().filter_map(place).collect();
+    places.sort();
+    places
 }
