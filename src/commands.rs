@@ -88,7 +88,7 @@ fn with_engine<T>(
         lock_wait: options.lock_wait,
         now: i64::try_from(now).unwrap_or_default(),
     };
-    then(&mut Engine { backend: &mut *backend, progress, settings }, report)
+    then(&mut Engine { backend: &mut *backend, progress, settings, apart: Vec::new() }, report)
 }
 
 /// What every command says of what was found.
@@ -315,7 +315,9 @@ fn current(options: &Options, check: bool, progress: &mut dyn Progress, report: 
             report.tables.push(TableReport { drift, ..TableReport::of(table) });
         }
         // A runs table without a stamp was made by hand or by a migration that was killed: its sessions tell the version.
-        let counted = found.iter().filter(|table| table.table_type != TableType::Runs || table.stamp != Stamp::None);
+        let counted = found.iter().filter(|table| {
+            table.table_type.is_stamped() && (table.table_type != TableType::Runs || table.stamp != Stamp::None)
+        });
         let lowest = counted.clone().filter_map(|table| table.stamp.version()).min();
         report.current = Some(format!("v{}", lowest.unwrap_or_else(|| oldest())));
         if found.is_empty() {

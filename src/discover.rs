@@ -100,6 +100,10 @@ fn judge(shape: &Shape, table_type: TableType) -> Result<(), Option<String>> {
     if !missing.is_empty() {
         return Err(Some(format!("it lacks {}", missing.join(", "))));
     }
+    let is_vector = |shape: &Shape| shape.column("embedding").is_some_and(|column| column.declared.contains("vec"));
+    if table_type == TableType::Vectors && !is_vector(shape) {
+        return Err(None);
+    }
     if shape.is_unique(known.key) { Ok(()) } else { Err(Some(format!("{} is not its key", known.key.join(", ")))) }
 }
 
@@ -121,7 +125,8 @@ fn is_v1(shape: &Shape) -> bool {
         && (has(&["extra_data"]) || has(&["user_data"]))
         || has(&["session_id", "workflow_name", "runs", "session_data", "extra_data"]);
     let memory = has(&["id", "user_id", "memory", "created_at", "updated_at"]) && shape.columns.len() <= 6;
-    (storage || memory) && !has(&["session_type"]) && !has(&["memory_id"])
+    let vectors = has(&["id", "name", "meta_data", "filters", "content", "embedding", "usage"]) && !has(&["content_id"]);
+    (storage || memory || vectors) && !has(&["session_type"]) && !has(&["memory_id"])
 }
 
 /// Finds the tables.

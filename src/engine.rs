@@ -273,6 +273,8 @@ pub struct Engine<'a> {
     pub progress: &'a mut dyn Progress,
     /// What the user said.
     pub settings: Settings,
+    /// Statements that wait for the end of the transaction.
+    pub apart: Vec<String>,
 }
 
 impl Engine<'_> {
@@ -341,6 +343,9 @@ impl Engine<'_> {
 
     /// What a table is stamped with at the end; `None` when its stamp is right as it is.
     fn final_stamp(&self, table: &Found, course: &Course, end: &State, unchanged: bool) -> Option<Version> {
+        if !table.table_type.is_stamped() {
+            return None;
+        }
         let (target, stamp) = (course.target(), &end.stamp);
         let is_right = match course {
             Course::Up { .. } => stamp >= target,
@@ -470,7 +475,10 @@ impl Engine<'_> {
             due.push(&stamp_only);
         }
         for (at, leg) in due.iter().enumerate() {
-            let stamp = if at + 1 == due.len() { planned.stamp.clone() } else { Some(stamp_after(leg, course)) };
+            let stamp = match at + 1 == due.len() {
+                true => planned.stamp.clone(),
+                false => table.table_type.is_stamped().then(|| stamp_after(leg, course)),
+            };
             if let Err(error) = self.patiently(table, leg, stamp, course, &mut report) {
                 report.failed(started.elapsed());
                 self.progress.on(Event::TableDone);
@@ -494,8 +502,9 @@ impl Engine<'_> {
     ) -> Result<()> {
         let started = Instant::now();
         loop {
+            self.apart.clear();
             let outcome = self.transaction(table, leg, stamp.clone(), course, report);
-            let Err(error) = outcome else { return Ok(()) };
+            let Err(error) = outcome else { return self.build_apart() };
             let is_busy = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Stop::Busy(_))));
             if !is_busy || interrupted() {
                 return Err(error);
@@ -513,6 +522,14 @@ impl Engine<'_> {
             // Whoever queued behind us goes first.
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// Builds what a transaction left to be built after it. When this is cut off the next run finds it missing.
+    fn build_apart(&mut self) -> Result<()> {
+        for statement in std::mem::take(&mut self.apart) {
+            self.backend.execute_apart(&statement).context("building an index beside the application's work")?;
+        }
+        Ok(())
     }
 
     /// One version of one table, in one transaction with its stamp.
@@ -582,6 +599,10 @@ impl Engine<'_> {
             }
             Action::Restore { column, over } => {
                 report.restored += archive_of(backend, table).restore(column, *over)?;
+            }
+            Action::CreateIndex { index, .. } if index.apart && backend.dialect().builds_apart() => {
+                let rendered = backend.dialect().render(&table.name, action, shape, self.settings.now);
+                self.apart.extend(rendered.map_err(Stop::Refused)?);
             }
             Action::Retype(retypes) => {
                 let rendered = backend.dialect().render(&table.name, action, shape, self.settings.now);

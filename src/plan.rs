@@ -165,9 +165,9 @@ fn decide_up(step: &Step, subject: &Subject<'_>) -> Decision {
             }
         }
         Step::CreateIndex(index) => match missing_index(subject.table, shape, index, subject) {
-            None => Decision::Holds,
-            Some(action) if index.unique => Decision::Do(vec![action], vec![Guard::Unique(*index)]),
-            Some(action) => act([action]),
+            missing if missing.is_empty() => Decision::Holds,
+            missing if index.unique => Decision::Do(missing, vec![Guard::Unique(*index)]),
+            missing => act(missing),
         },
         Step::Retype(retypes) => retype(retypes.iter().copied(), subject),
         Step::PrimaryKey { column, unique: _ } => {
@@ -272,18 +272,27 @@ fn create_table(table: &'static NewTable, subject: &Subject<'_>) -> Decision {
             indexes: indexes.collect(),
         }]);
     };
-    match table.indexes.iter().filter_map(|index| missing_index(name, shape, index, subject)).collect::<Vec<_>>() {
+    match table.indexes.iter().flat_map(|index| missing_index(name, shape, index, subject)).collect::<Vec<_>>() {
         missing if missing.is_empty() => Decision::Holds,
         missing => act(missing),
     }
 }
 
-fn missing_index(on: &str, shape: &Shape, index: &Index, subject: &Subject<'_>) -> Option<Action> {
+/// What it takes to have an index: nothing when it is there. One whose building was cut off goes first.
+fn missing_index(on: &str, shape: &Shape, index: &Index, subject: &Subject<'_>) -> Vec<Action> {
     if shape.covering(index).next().is_some() {
-        return None;
+        return Vec::new();
     }
-    let name = free_name(&subject.dialect.fit(&index.name(on)), subject.names);
-    Some(Action::CreateIndex { on: on.to_owned(), name, index: *index })
+    let cut_off: Vec<String> = shape
+        .indexes
+        .iter()
+        .filter(|there| !there.valid && there.columns == index.columns && there.is_agnos(on, index))
+        .map(|there| there.name.clone())
+        .collect();
+    let names = subject.names.iter().filter(|name| !cut_off.contains(name)).cloned().collect();
+    let name = free_name(&subject.dialect.fit(&index.name(on)), &names);
+    let drops = cut_off.into_iter().map(|name| Action::DropIndex { name });
+    drops.chain([Action::CreateIndex { on: on.to_owned(), name, index: *index }]).collect()
 }
 
 /// `name`, or the first of `name_2`, `name_3` .. that nothing has.

@@ -43,7 +43,8 @@ fn versions() {
     text.push_str("| type | default name | since Agno | key | columns |\n|---|---|---|---|---|\n");
     for known in KNOWN {
         let (key, columns) = (known.key.join(", "), known.columns.join(", "));
-        writeln!(text, "| {} | {} | {} | {key} | {columns} |", known.word, known.default_name, known.since).expect("text");
+        let name = if known.default_name.is_empty() { "of the app's choice" } else { known.default_name };
+        writeln!(text, "| {} | {name} | {} | {key} | {columns} |", known.word, known.since).expect("text");
     }
     text.push_str("\n## The runs table\n\n| column | type |\n|---|---|\n");
     for column in RUNS.columns {

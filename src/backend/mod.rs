@@ -96,6 +96,11 @@ pub trait Dialect: Sync {
         None
     }
 
+    /// Whether an index can be built outside a transaction while the application goes on writing.
+    fn builds_apart(&self) -> bool {
+        false
+    }
+
     /// The type of a column that keeps a value of any other.
     fn any_type(&self) -> &'static str;
 
@@ -273,6 +278,11 @@ pub trait Backend {
     /// Puts the rows of `runs` back into `sessions.runs`, and writes the JSON columns of `sessions` as the older release
     /// reads them.
     fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved>;
+
+    /// Runs a statement outside of any transaction; one that finds its work done or being done by another is content.
+    fn execute_apart(&mut self, statement: &str) -> Result<()> {
+        self.execute(statement, &[]).map(|_| ())
+    }
 
     /// The keys of rows with a value that cannot have its new type, not even mended.
     fn unconvertible(&mut self, _table: &str, _key: &str, _retypes: &[Retype]) -> Result<Vec<String>> {

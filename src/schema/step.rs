@@ -93,6 +93,8 @@ pub struct Index {
     pub unique: bool,
     /// The rows it covers; all without one.
     pub condition: Option<Condition>,
+    /// Built beside the application's work, outside the transaction, where the database can: its tables are large.
+    pub apart: bool,
     /// The name is `<table>_<suffix>`; without one `idx_<table>_<columns joined by _>`.
     pub suffix: Option<&'static str>,
 }
@@ -100,17 +102,22 @@ pub struct Index {
 impl Index {
     /// A plain index.
     pub const fn on(columns: &'static [&'static str]) -> Index {
-        Index { columns, unique: false, condition: None, suffix: None }
+        Index { columns, unique: false, condition: None, apart: false, suffix: None }
     }
 
     /// A unique index over some of the rows, named `<table>_<suffix>`.
     pub const fn unique_where(suffix: &'static str, columns: &'static [&'static str], condition: Condition) -> Index {
-        Index { columns, unique: true, condition: Some(condition), suffix: Some(suffix) }
+        Index { columns, unique: true, condition: Some(condition), apart: false, suffix: Some(suffix) }
     }
 
     /// A unique key of the table, named `<table>_<suffix>`.
     pub const fn key(suffix: &'static str, columns: &'static [&'static str]) -> Index {
-        Index { columns, unique: true, condition: None, suffix: Some(suffix) }
+        Index { columns, unique: true, condition: None, apart: false, suffix: Some(suffix) }
+    }
+
+    /// The same, built outside the transaction where the database can.
+    pub const fn apart(self) -> Index {
+        Index { apart: true, ..self }
     }
 
     /// The name Agno gives it on `table`, before a dialect fits it to its limits.

@@ -31,6 +31,8 @@ pub enum TableType {
     ScheduleRuns,
     /// What the learning stores keep.
     Learnings,
+    /// Embedded documents, of the class PgVector. Agno does not stamp them.
+    Vectors,
 }
 
 /// How a table of a type is recognised and called.
@@ -40,7 +42,7 @@ pub struct Known {
     pub table_type: TableType,
     /// The word used for it everywhere.
     pub word: &'static str,
-    /// The name Agno gives it unless the app chose another.
+    /// The name Agno gives it unless the app chose another; empty when the app always does.
     pub default_name: &'static str,
     /// Its primary key.
     pub key: &'static [&'static str],
@@ -294,6 +296,15 @@ pub const KNOWN: &[Known] = &[
         ],
         since: "2.3.25",
     },
+    // Source: `get_table_v1` in `agno/vectordb/pgvector/pgvector.py`.
+    Known {
+        table_type: TableType::Vectors,
+        word: "vectors",
+        default_name: "",
+        key: &["id"],
+        columns: &["name", "meta_data", "filters", "content", "embedding", "usage", "content_hash", "content_id"],
+        since: "2.0.0",
+    },
 ];
 
 /// A table that a migration creates, in full.
@@ -352,6 +363,11 @@ impl TableType {
     /// The word for it: `schedule_runs`.
     pub fn word(self) -> &'static str {
         self.known().word
+    }
+
+    /// Whether Agno keeps a version for tables of it; without one only the shape tells.
+    pub fn is_stamped(self) -> bool {
+        self != TableType::Vectors
     }
 
     /// The type a word stands for, if any.

@@ -121,6 +121,7 @@ pub const MIGRATIONS: &[Migration] = &[
             ),
             on(ScheduleRuns, OWNED),
             on(Learnings, &[Step::Move(Move::EntityKeys)]),
+            on(Vectors, &[AddColumn(text("user_id")), CreateIndex(Index::on(&["user_id"]).apart())]),
         ],
     ),
 ];

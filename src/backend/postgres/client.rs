@@ -279,7 +279,7 @@ impl std::fmt::Display for ServerError {
 impl std::error::Error for ServerError {}
 
 /// The SQLSTATE of an error that has no sentence of ours.
-fn code(error: &anyhow::Error) -> Option<&str> {
+pub fn code(error: &anyhow::Error) -> Option<&str> {
     error.chain().find_map(|cause| cause.downcast_ref::<ServerError>()).map(|error| error.code.as_str())
 }
 

@@ -55,6 +55,10 @@ impl Dialect for Postgres {
         Some(LONGEST_NAME)
     }
 
+    fn builds_apart(&self) -> bool {
+        true
+    }
+
     fn any_type(&self) -> &'static str {
         "TEXT"
     }
@@ -167,8 +171,10 @@ impl Postgres {
 
     fn create_index(&self, on: &str, name: &str, index: &Index) -> String {
         format!(
-            "CREATE {}INDEX {} ON {} ({}){}",
+            "CREATE {}INDEX {}{} ON {} ({}){}",
             if index.unique { "UNIQUE " } else { "" },
+            // Another replica may be building it.
+            if index.apart { "CONCURRENTLY IF NOT EXISTS " } else { "" },
             self.quote(name),
             self.table(on),
             self.list(index.columns),

@@ -220,6 +220,14 @@ impl Backend for PostgresBackend {
         json::retype(&mut self.client, &quoted, &key, &columns, statement).context("changing the types of columns")
     }
 
+    fn execute_apart(&mut self, statement: &str) -> Result<()> {
+        match self.client.run(statement) {
+            // Two that begin at once: one of them made it.
+            Err(error) if matches!(client::code(&error), Some("42P07" | "23505")) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     fn blockers(&mut self, tables: &[&str]) -> Result<Option<String>> {
         let mut named = Vec::new();
         for table in tables {

@@ -68,8 +68,11 @@ fn tables(schema: &str, table: &str, ask: Ask<'_>) -> Result<BTreeMap<String, Sh
     }
     let named = |table: &str, number: &str| numbers.get(table)?.get(number).cloned();
 
+    // One that is being built by another replica will be valid.
     for mut row in each(
-        "SELECT c.relname::text, i.relname::text, x.indisunique, (x.indisvalid AND x.indisready), k.contype IS NOT NULL, \
+        "SELECT c.relname::text, i.relname::text, x.indisunique, \
+                (x.indisvalid AND x.indisready \
+                 OR EXISTS (SELECT 1 FROM pg_stat_progress_create_index p WHERE p.index_relid = x.indexrelid)), k.contype IS NOT NULL, \
                 x.indisprimary, m.amname::text, pg_get_expr(x.indpred, x.indrelid), x.indnkeyatts, x.indkey::text, x.indoption::text \
          {of_schema} JOIN pg_index x ON x.indrelid = c.oid JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am m ON m.oid = i.relam \
          LEFT JOIN pg_constraint k ON k.conindid = x.indexrelid AND k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x') \

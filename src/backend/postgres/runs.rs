@@ -281,12 +281,12 @@ impl<'d> Tables<'d> {
 
     /// Sessions whose rows would be too large for one value together.
     pub fn oversized(&self, client: &mut Client) -> Result<Vec<String>> {
-        // Stored sizes are cheap to ask for and seldom a thirtieth of the text; only what is above that is measured.
+        // Stored sizes are cheap to ask for, and lz4 makes nothing smaller than a 255th; only what may be too large is measured.
         let sql = format!(
             "SELECT r.session_id::text FROM {runs} r WHERE r.session_id IN ( \
                SELECT session_id FROM {runs} GROUP BY session_id HAVING sum(pg_column_size(run_data)) > {}) \
              GROUP BY r.session_id HAVING sum(octet_length(r.run_data::text)) > {LARGEST_LIST}",
-            LARGEST_LIST / 30,
+            LARGEST_LIST / 256,
             runs = self.runs,
         );
         Ok(client.query(&sql, &[])?.into_iter().flatten().flatten().collect())
