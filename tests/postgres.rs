@@ -54,7 +54,9 @@ fn json_that_jsonb_cannot_hold_is_mended_or_refused() {
 
         let database = kind.of("2.0.11");
         database.sql("UPDATE agno_memories SET memory = '1e200000' WHERE memory_id = 'memory-0'");
-        let why = database.refused(&["up"], 6);
+        let report = database.run(&["up"]);
+        assert_eq!((report.exit_code, database.stamps().len()), (6, 0), "{}", report.to_json());
+        let why = report.failure.expect("a reason");
         assert!(
             why.contains("agno_memories: values of these rows cannot become JSONB") && why.contains("memory-0"),
             "{why}"

@@ -3,15 +3,15 @@
 
 mod support;
 
-use support::Database;
+use support::{Kind, kinds};
 
 /// The release that makes the tables a version starts from, and the version.
 const UP: [(&str, &str); 4] = [("2.2.13", "2.3.0"), ("2.4.8", "2.5.0"), ("2.5.5", "2.5.6"), ("2.9.0", "3.0.0")];
 const DOWN: [(&str, &str); 4] = [("3.1.10", "2.5.6"), ("2.9.0", "2.5.0"), ("2.5.5", "2.3.0"), ("2.4.8", "2.0.0")];
 
 /// A plan, without the time it was made.
-fn page(release: &str, version: &str) -> String {
-    let database = Database::fresh(release);
+fn page(kind: Kind, release: &str, version: &str) -> String {
+    let database = kind.fresh(release);
     let plan = database.run(&["plan", version]).to_text();
     // The only number of ten digits in it is the second the command started.
     let mut text = String::new();
@@ -22,16 +22,25 @@ fn page(release: &str, version: &str) -> String {
     text
 }
 
+/// One server stands for all: their SQL is the same.
+fn books() -> impl Iterator<Item = (&'static str, Kind)> {
+    ["sqlite", "postgres"].into_iter().zip(kinds())
+}
+
 #[test]
-fn sqlite_up() {
-    for (release, version) in UP {
-        insta::assert_snapshot!(format!("sqlite_up_{version}"), page(release, version));
+fn up() {
+    for (book, kind) in books() {
+        for (release, version) in UP {
+            insta::assert_snapshot!(format!("{book}_up_{version}"), page(kind, release, version));
+        }
     }
 }
 
 #[test]
-fn sqlite_down() {
-    for (release, version) in DOWN {
-        insta::assert_snapshot!(format!("sqlite_down_{version}"), page(release, version));
+fn down() {
+    for (book, kind) in books() {
+        for (release, version) in DOWN {
+            insta::assert_snapshot!(format!("{book}_down_{version}"), page(kind, release, version));
+        }
     }
 }
