@@ -234,7 +234,7 @@ fn many_replicas_at_once() {
             database.ok(&["up"]);
             database.dump()
         };
-        for _ in 0..3 {
+        for _ in 0..7 {
             let database = kind.of("2.9.0");
             let all: Vec<_> = (0..8).map(|_| spawn(&database, &["up", "--json"])).collect();
             let mut created = 0;
@@ -470,6 +470,11 @@ fn tls_and_passwords() {
         &format!("postgresql://secure@localhost:{port}/agno"),
         &[("PGPASSWORD", &password), ("PGSSLMODE", "verify-full"), ("PGSSLROOTCERT", &file("ca.pem"))],
     );
+    // The socket is in the folder of the server.
+    ok(&format!("postgresql://postgres@/agno?host={}&port={port}", cluster.dir().display()), &[]);
+    if std::net::TcpListener::bind("[::1]:0").is_ok() {
+        ok(&url(&me, "[::1]", "require"), &[]);
+    }
     fails(&(url(&me, "127.0.0.1", "verify-full") + &ca), &[], "made out to another host name");
     fails(&(url(&me, "localhost", "verify-full") + &other), &[], "an authority that is not trusted");
     fails(&(url(&me, "localhost", "verify-ca") + &other), &[], "an authority that is not trusted");

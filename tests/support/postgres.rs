@@ -44,6 +44,17 @@ pub fn database(server: usize, fixture: &str) -> Database {
     Database { kind: Kind::Postgres(server), folder, path: PathBuf::new(), url: beside(admin, &name) }
 }
 
+/// A copy of a database that nobody is connected to.
+pub fn copy(server: usize, of: &Database) -> Database {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("copy-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let (_, template) = of.url.rsplit_once('/').expect("a URL with a database");
+    let create = format!("CREATE DATABASE \"{name}\" TEMPLATE \"{template}\"");
+    connect(&servers()[server]).batch_execute(&create).expect("a copy");
+    let folder = tempfile::tempdir().expect("a folder");
+    Database { kind: Kind::Postgres(server), folder, path: PathBuf::new(), url: beside(&of.url, &name) }
+}
+
 /// A connection whose names are those of schema ai.
 pub fn connect(url: &str) -> Client {
     let mut client = Client::connect(url, NoTls).unwrap_or_else(|error| panic!("{url}: {error}"));
