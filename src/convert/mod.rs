@@ -5,3 +5,4 @@
 pub mod learnings;
 pub mod runs;
 pub mod scan;
+pub mod v1;
