@@ -5,7 +5,9 @@
 
 use super::ids;
 use super::ledger::{Count, Ledger, Place};
+use super::shapes;
 use super::tree::{Members, Node, Text};
+use super::validator::{self, Fields};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::ZlibDecoder;
@@ -110,7 +112,7 @@ pub fn list<'t>(
 pub fn one<'t>(node: Node<'t>, kind: Kind, packing: Packing, at: At<'_>, ledger: &mut Ledger<'t>) -> Medium<'t> {
     let mut members = match node {
         Node::Object { members, .. } => members,
-        Node::Null => return Medium::Lost(None),
+        Node::Null => return Medium::Left,
         Node::Text(url) if url.0.starts_with("http://") || url.0.starts_with("https://") => {
             [("url".into(), Node::Text(url))].into_iter().collect()
         }
@@ -130,11 +132,7 @@ pub fn one<'t>(node: Node<'t>, kind: Kind, packing: Packing, at: At<'_>, ledger:
     let sources: Vec<&str> = ["content", "filepath", "url"].into_iter().filter(|source| members.has(source)).collect();
     if sources.is_empty() {
         let transcript = members.get("transcript").filled_text().cloned();
-        if members.len() > 0 || transcript.is_some() {
-            ledger.counts.one(Count::MediaLost);
-        } else {
-            ledger.counts.one(Count::MediaLost);
-        }
+        ledger.counts.one(Count::MediaLost);
         return Medium::Lost(transcript);
     }
     if kind != Kind::File {
@@ -149,7 +147,19 @@ pub fn one<'t>(node: Node<'t>, kind: Kind, packing: Packing, at: At<'_>, ledger:
         ledger.keep(at.key("id").place, if old.is_falsy() { Node::Null } else { old });
         members.set("id", Node::text(at.id()));
     }
-    Medium::Kept(Node::object(members))
+    match validator::mend_object(shape(kind), Node::object(members), at.place, ledger) {
+        Some(medium) => Medium::Kept(medium),
+        None => Medium::Left,
+    }
+}
+
+fn shape(kind: Kind) -> &'static Fields {
+    match kind {
+        Kind::Image => &shapes::IMAGE,
+        Kind::Audio => &shapes::AUDIO,
+        Kind::Video => &shapes::VIDEO,
+        Kind::File => &shapes::FILE,
+    }
 }
 
 /// v1's names for v2's. Lengths were texts.
@@ -275,8 +285,8 @@ mod tests {
             r#"{"id":"a","format":"mp3","content":"UklGRg==","duration":1.50,"mime_type":"audio/mpeg"}"#
         );
         assert_eq!(
-            convert(r#"{"id":"a","url":"http://x","length":"long"}"#, Kind::Video, Packing::Plain).0,
-            r#"{"id":"a","url":"http://x","length":"long"}"#
+            convert(r#"{"id":"a","url":"http://x","length":"long"}"#, Kind::Video, Packing::Plain),
+            (r#"{"id":"a","url":"http://x"}"#.to_owned(), 1)
         );
     }
 

@@ -190,7 +190,10 @@ fn converted<'t>(summary: Node<'t>, counts: &mut Counts) -> Option<Node<'t>> {
             return None;
         }
     };
-    members.get("summary").filled_text()?;
+    if members.get("summary").filled_text().is_none() {
+        counts.more(Count::MemoryParts, members.iter().filter(|(_, value)| !value.is_falsy()).count());
+        return None;
+    }
     let mut out = Members::new();
     out.set("summary", members.take("summary"));
     if let Node::List { items, .. } = members.take("topics") {
@@ -200,8 +203,10 @@ fn converted<'t>(summary: Node<'t>, counts: &mut Counts) -> Option<Node<'t>> {
     // Read as ISO by Python; its text stays as it is.
     for key in ["updated_at", "last_updated"] {
         let updated_at = members.take(key);
-        if updated_at.plain().is_some_and(|text| time::iso(&text).is_some()) {
-            out.fill("updated_at", updated_at);
+        if out.get("updated_at").is_null() && updated_at.plain().is_some_and(|text| time::iso(&text).is_some()) {
+            out.set("updated_at", updated_at);
+        } else {
+            counts.more(Count::MemoryParts, usize::from(!updated_at.is_null()));
         }
     }
     counts.more(Count::MemoryParts, members.iter().filter(|(_, value)| !value.is_null()).count());

@@ -5,7 +5,9 @@
 use super::ledger::{Count, Ledger};
 use super::media::{self, At, Kind, Medium, Packing};
 use super::metrics;
+use super::shapes;
 use super::tree::{Members, Node, Text};
+use super::validator;
 
 /// The media of messages.
 const MEDIA: [(&str, Kind); 4] =
@@ -78,7 +80,7 @@ pub fn one<'t>(node: Node<'t>, at: At<'_>, ledger: &mut Ledger<'t>) -> Option<No
         ledger.keep(at.key("id").place, if old.is_falsy() { Node::Null } else { old });
         members.set("id", Node::text(at.id()));
     }
-    Some(Node::object(members))
+    validator::mend_object(&shapes::MESSAGE, Node::object(members), at.place, ledger)
 }
 
 /// A transcript without its sound becomes the content of a message that has none.

@@ -120,7 +120,7 @@ pub fn convert<'t>(node: Node<'t>, of: Of, place: Place<'_>, ledger: &mut Ledger
     };
     let mut gathered = Gathered::default();
     for (key, value) in members {
-        take(&mut gathered, &key, value, of, &place, ledger);
+        take(&mut gathered, key, value, of, &place, ledger);
     }
     for (name, value) in std::mem::take(&mut gathered.spare) {
         gathered.fill(name, value);
@@ -148,13 +148,14 @@ pub fn convert<'t>(node: Node<'t>, of: Of, place: Place<'_>, ledger: &mut Ledger
 
 fn take<'t>(
     gathered: &mut Gathered<'t>,
-    key: &Cow<'t, str>,
+    key: Cow<'t, str>,
     value: Node<'t>,
     of: Of,
     place: &Place<'_>,
     ledger: &mut Ledger<'t>,
 ) {
-    let here = Place::Key(place, key);
+    let name = key.clone();
+    let here = Place::Key(place, &name);
     let count = match key.as_ref() {
         "audio_tokens" => "audio_total_tokens",
         "input_audio_tokens" => "audio_input_tokens",
@@ -186,8 +187,8 @@ fn take<'t>(
         }
         (name, Ok(Some(sum))) if COUNTS.contains(&name) => gathered.fill(name, sum),
         (name, Err(())) if COUNTS.contains(&name) || KNOWN.contains(&name) => ledger.keep(here, value),
-        (_, Ok(Some(sum))) if of == Of::Run => other(&mut gathered.additional, key.clone(), sum.node(), here, ledger),
-        _ => other(&mut gathered.additional, key.clone(), value, here, ledger),
+        (_, Ok(Some(sum))) if of == Of::Run => other(&mut gathered.additional, key, sum.node(), here, ledger),
+        _ => other(&mut gathered.additional, key, value, here, ledger),
     }
 }
 

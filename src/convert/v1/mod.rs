@@ -31,6 +31,7 @@
 //! The conversion goes by place in the document: what an app keeps in session_state, metadata or tool arguments is passed on
 //! byte for byte, whatever its keys are called.
 
+mod data;
 pub mod ids;
 pub mod ledger;
 pub mod literal;

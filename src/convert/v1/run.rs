@@ -74,6 +74,9 @@ pub fn ran(members: &Members<'_>, else_: Ran) -> Ran {
         Ran::Agent
     } else if says("team_id") || says("team_name") || members.get("member_responses").is_list() {
         Ran::Team
+    } else if members.has("agent_id") {
+        // Agno goes by the key alone.
+        Ran::Agent
     } else {
         else_
     }
@@ -117,7 +120,7 @@ pub fn convert<'t>(
         let value = metrics::convert(value, metrics::Of::Run, at.key("metrics").place, &mut ledger);
         members.set_some("metrics", value);
     }
-    input(&mut members);
+    input(&mut members, at, &mut ledger);
     created_at(&mut members, owner, &mut ledger);
     identify(&mut members, ran, &run_id, owner, &mut ledger);
     if ran == Ran::Team {
@@ -285,12 +288,16 @@ fn tool<'t>(mut members: Members<'t>, at: At<'_>, ledger: &mut Ledger<'t>) -> No
 }
 
 /// v1 stores no input: the team's history and AgentOS read it.
-fn input(members: &mut Members<'_>) {
+fn input<'t>(members: &mut Members<'t>, at: At<'_>, ledger: &mut Ledger<'t>) {
     let content = match members.take("input") {
         Node::Null => message::asked(members.get("messages")),
         input if input.is_object() => {
-            members.set("input", input);
-            return;
+            if !input.get("input_content").is_null() {
+                members.set("input", input);
+                return;
+            }
+            ledger.keep(at.key("input").place, input);
+            message::asked(members.get("messages"))
         }
         other => other,
     };
@@ -313,20 +320,37 @@ fn created_at<'t>(members: &mut Members<'t>, owner: &Owner<'_>, ledger: &mut Led
     }
 }
 
-/// Ids as Agno insists on them: it silently drops a run without a key `agent_id` or `team_id`.
+/// Who ran, when nothing says it.
+const UNKNOWN: &str = "unknown";
+
+/// Ids as Agno insists on them: it silently drops a run without a key `agent_id` or `team_id`, and saves no null.
 fn identify<'t>(members: &mut Members<'t>, ran: Ran, run_id: &str, owner: &Owner<'t>, ledger: &mut Ledger<'t>) {
-    members.set("run_id", Node::text(run_id.to_owned()));
+    number_run(members, run_id, ledger);
     let (key, name) = if ran == Ran::Team { ("team_id", "team_name") } else { ("agent_id", "agent_name") };
     match members.take(key) {
         Node::Number(number) => members.set(key, Node::text(number.into_owned())),
-        id if !id.is_falsy() => members.set(key, id),
-        _ if owner.ran == ran => members.set(key, Node::some_text(owner.id.clone())),
-        _ => members.set(key, Node::Null),
+        id if id.filled_text().is_some() => members.set(key, id),
+        odd => {
+            let own = owner.id.clone().filter(|_| owner.ran == ran).map(Node::text);
+            let named = || Some(members.get(name).clone()).filter(|name| name.filled_text().is_some());
+            let id = own.or_else(named).unwrap_or_else(|| Node::text(UNKNOWN));
+            members.set(key, id);
+            ledger.keep(Place::Key(&Place::Root, key), if odd.is_falsy() { Node::Null } else { odd });
+        }
     }
     if members.get(name).is_falsy() {
         members.take(name);
     }
     in_session(members, owner, ledger);
+}
+
+/// Sets the id of a run; one that was no text is kept.
+pub fn number_run<'t>(members: &mut Members<'t>, run_id: &str, ledger: &mut Ledger<'t>) {
+    let old = members.take("run_id");
+    if !matches!(old, Node::Number(_)) && old.plain().as_deref() != Some(run_id) && !old.is_falsy() {
+        ledger.keep(Place::Key(&Place::Root, "run_id"), old);
+    }
+    members.set("run_id", Node::text(run_id.to_owned()));
 }
 
 /// The session of a run is that of the row it is written under.

@@ -2,13 +2,11 @@
 //!
 //! Source: `agno/storage/session` of Agno 1.8.4, `agno/session` of 2.0.11 and 3.1.10.
 
-use super::ledger::{self, Count, Ledger, Place};
+use super::ledger::{Count, Ledger, Place};
 use super::read::{Oddities, read};
 use super::run::{Draft, Owner, Ran};
-use super::tree::{Members, Node, Text};
-use super::{
-    Context, Converted, Rejected, Run, RunRow, Session, SessionRow, memory, metrics, runs, storable, time, workflow,
-};
+use super::tree::{Members, Node};
+use super::{Context, Converted, Rejected, Run, RunRow, Session, SessionRow, data, memory, runs, storable, time, workflow};
 use super::{without_escaped_nul, without_nul};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -76,7 +74,7 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
     let workflow_id = columns.text("workflow_id", row.workflow_id)?;
     let workflow_name = columns.text("workflow_name", row.workflow_name)?;
     let team_session_id = columns.text("team_session_id", row.team_session_id)?;
-    let created_at = columns.text("created_at", row.created_at)?.and_then(time::epoch).filter(|time| *time > 0);
+    let created_at = columns.text("created_at", row.created_at)?.and_then(time::epoch);
     let updated_at = columns.text("updated_at", row.updated_at)?.and_then(time::epoch);
 
     let mut memory = match columns.json("memory", row.memory)? {
@@ -103,7 +101,7 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
     } else {
         match (agent_id, team_id) {
             (Some(_), Some(_)) if row.team_data.is_none() => Ran::Agent,
-            (Some(_), Some(_)) => last_ran(&memory),
+            (Some(_), Some(_)) => has_team_run(&memory),
             (Some(_), None) => Ran::Agent,
             (None, Some(_)) => Ran::Team,
             (None, None) => context.mode.ran(),
@@ -114,9 +112,14 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
         Ran::Team => team_id,
         Ran::Workflow => workflow_id,
     };
-    let owner = Owner { session_id: session_id.into(), ran, id: id.map(Cow::Borrowed), created_at };
     let mut ledger = Ledger::default();
     let root = Place::Root;
+    let found = find(ran, &mut memory, own_runs, session_id, &mut ledger).or_else(|reason| columns.reject(reason))?;
+    // 0 would silence the app's metrics.
+    let past = |time: &i64| *time > 0;
+    let first = || first_time(&found, &memory, session_id);
+    let created_at = created_at.filter(past).or_else(first).or(updated_at.filter(past)).or(context.earliest);
+    let owner = Owner { session_id: session_id.into(), ran, id: id.map(Cow::Borrowed), created_at };
 
     // The ids that are not the session's own.
     for (name, value, of) in
@@ -129,20 +132,15 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
     ledger.keep(Place::Key(&root, "team_session_id"), Node::some_text(team_session_id));
     ledger.keep(Place::Key(&root, "user_data"), if user_data.is_falsy() { Node::Null } else { user_data });
 
-    let mut drafts = match ran {
-        Ran::Workflow => of_workflow(&mut memory, own_runs, &data[2].1, &owner, &mut ledger),
-        _ => {
-            ledger.keep(Place::Key(&root, "runs"), own_runs);
-            of_memory(&mut memory, &owner, &mut ledger)
-        }
-    }
-    .or_else(|reason| columns.reject(reason))?;
+    let drafts = match ran {
+        Ran::Workflow => of_workflow(found, &data[2].1, &owner, &mut ledger),
+        _ => of_memory(found, &mut memory, &owner, &mut ledger),
+    };
 
     let (summary, foreign_summaries) = memory::summary(&mut memory, session_id, user_id, &mut ledger.counts);
     let memory_user = memory.get("user_id").plain().map(Cow::into_owned);
     let user = memory_user.as_deref().or(user_id);
-    let memories =
-        memory::of_session(memory.take("memories"), user, context.storage, created_at.or(updated_at), &mut ledger.counts);
+    let memories = memory::of_session(memory.take("memories"), user, context.storage, created_at, &mut ledger.counts);
     for (key, value) in std::mem::take(&mut memory) {
         if SETTINGS.contains(&key.as_ref()) || value.is_falsy() {
             ledger.counts.more(Count::Settings, usize::from(!value.is_null()));
@@ -151,15 +149,6 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
         }
     }
 
-    let first = drafts.iter().find_map(|draft| draft.members.get("created_at").as_i64()).filter(|time| *time > 0);
-    let created_at = created_at.or(first).or(updated_at.filter(|time| *time > 0)).or(context.earliest);
-    if let Some(time) = created_at {
-        for draft in &mut drafts {
-            if draft.members.get("created_at").is_null() {
-                draft.members.set("created_at", Node::int(time));
-            }
-        }
-    }
     let names = rename(&drafts, session_id, context, &mut ledger);
 
     let workflow_data = workflow::with_name(&data[2].1, workflow_name.map(Cow::Borrowed));
@@ -168,12 +157,12 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
     {
         ledger.keep(Place::Key(&root, "workflow_name"), Node::some_text(workflow_name));
     }
-    let mut data = data.map(|(name, node)| object(name, node, &mut ledger));
+    let mut data = data.map(|(name, node)| data::object(name, node, &mut ledger));
     if let Some(named) = workflow_data {
         data[2] = Some(named.to_json());
     }
-    let metadata = object("extra_data", extra_data, &mut ledger);
-    let session_data = of_data(session_data, session_state, &drafts, session_id, ran, &mut ledger);
+    let metadata = data::object("extra_data", extra_data, &mut ledger);
+    let session_data = data::of_session(session_data, session_state, &drafts, session_id, ran, &mut ledger);
 
     let mut counts = std::mem::take(&mut ledger.counts);
     let runs = drafts.into_iter().map(|draft| written(draft, &names)).collect();
@@ -200,22 +189,74 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
     Ok(Converted { session, team_session_id: owned(team_session_id), memories, foreign_summaries, counts })
 }
 
-/// Whose session it is when agents and teams shared a table: that of its last run.
-fn last_ran(memory: &Members<'_>) -> Ran {
-    let last = memory.get("runs").items().last().unwrap_or(&Node::Null);
-    let run = if last.get("response").is_object() { last.get("response") } else { last };
-    match run {
-        Node::Object { members, .. } => super::run::ran(members, Ran::Agent),
-        _ => Ran::Agent,
+/// The time of the first run or message.
+fn first_time(found: &[Found<'_>], memory: &Members<'_>, session_id: &str) -> Option<i64> {
+    let interactions = memory.get("team_context").get(session_id).get("member_interactions").items();
+    let of_runs = found.iter().find_map(|found| time_of(|key| found.run.get(key)));
+    of_runs.or_else(|| interactions.iter().chain(memory.get("messages").items()).find_map(time_in))
+}
+
+/// The time of a run or message, or of the first thing inside it.
+fn time_in(node: &Node<'_>) -> Option<i64> {
+    time_of(|key| node.get(key))
+}
+
+fn time_of<'n, 't: 'n>(get: impl Fn(&str) -> &'n Node<'t>) -> Option<i64> {
+    let own = get("created_at").as_i64().filter(|time| *time > 0);
+    let lists = ["messages", "member_responses", "step_responses", "step_executor_runs"];
+    let inside = || lists.iter().find_map(|key| get(key).items().iter().find_map(time_in));
+    own.or_else(inside).or_else(|| get("response").is_object().then(|| time_in(get("response")))?)
+}
+
+/// Whose session it is when agents and teams shared a table: a team's when a team ran in it. Agno 2.0 breaks on a team's run
+/// in an agent's session, never on an agent's run in a team's.
+fn has_team_run(memory: &Members<'_>) -> Ran {
+    let is_team = |element: &Node<'_>| {
+        let run = if element.get("response").is_object() { element.get("response") } else { element };
+        matches!(run, Node::Object { members, .. } if super::run::ran(members, Ran::Agent) == Ran::Team)
+    };
+    if memory.get("runs").items().iter().any(is_team) { Ran::Team } else { Ran::Agent }
+}
+
+/// A run where it was found.
+struct Found<'t> {
+    run: Members<'t>,
+    kind: workflow::Kind,
+    place: String,
+}
+
+/// The runs of a row: in its memory, those of workflow_v2 in a column of their own.
+fn find<'t>(
+    ran: Ran,
+    memory: &mut Members<'t>,
+    own_runs: Node<'t>,
+    session_id: &str,
+    ledger: &mut Ledger<'t>,
+) -> Result<Vec<Found<'t>>, &'static str> {
+    let mut column = Members::new();
+    if ran == Ran::Workflow {
+        column.set("runs", own_runs);
+    } else {
+        ledger.keep(Place::Key(&Place::Root, "runs"), own_runs);
     }
+    let mut found = Vec::new();
+    for (from, kind, name) in
+        [(memory, workflow::Kind::Classic, "memory.runs"), (&mut column, workflow::Kind::Steps, "runs")]
+    {
+        for (index, run) in runs::of_memory(from, session_id, ledger)?.into_iter().enumerate() {
+            found.push(Found { run, kind, place: format!("{name}[{index}]") });
+        }
+    }
+    Ok(found)
 }
 
 fn of_memory<'t>(
+    found: Vec<Found<'t>>,
     memory: &mut Members<'t>,
     owner: &Owner<'t>,
     ledger: &mut Ledger<'t>,
-) -> Result<Vec<Draft<'t>>, &'static str> {
-    let mut found = runs::of_memory(memory, &owner.session_id, ledger)?;
+) -> Vec<Draft<'t>> {
+    let mut found: Vec<Members<'t>> = found.into_iter().map(|found| found.run).collect();
     let messages = memory.take("messages");
     if found.is_empty() {
         found.extend(runs::of_messages(messages, owner));
@@ -232,30 +273,36 @@ fn of_memory<'t>(
             }
         }
     }
-    Ok(drafts)
+    if owner.ran == Ran::Agent { without_teams(drafts, ledger) } else { drafts }
+}
+
+/// The runs of an agent's session without those of teams, on which Agno 2.0 breaks: they are in the team's session too.
+fn without_teams<'t>(drafts: Vec<Draft<'t>>, ledger: &mut Ledger<'t>) -> Vec<Draft<'t>> {
+    let (teams, mut agents): (Vec<_>, Vec<_>) = drafts.into_iter().partition(|draft| draft.ran == Ran::Team);
+    for agent in &mut agents {
+        if teams.iter().any(|team| agent.parent.as_ref() == Some(&team.run_id)) {
+            agent.parent = None;
+            agent.members.take("parent_run_id");
+        }
+    }
+    for (index, team) in teams.into_iter().enumerate() {
+        let place = Place::Key(&Place::Root, "team_runs");
+        ledger.keep(Place::Index(&place, index), Node::object(team.members));
+    }
+    agents
 }
 
 fn of_workflow<'t>(
-    memory: &mut Members<'t>,
-    own_runs: Node<'t>,
+    found: Vec<Found<'t>>,
     workflow_data: &Node<'t>,
     owner: &Owner<'t>,
     ledger: &mut Ledger<'t>,
-) -> Result<Vec<Draft<'t>>, &'static str> {
+) -> Vec<Draft<'t>> {
     let names = workflow::step_names(workflow_data);
-    let mut column: Members<'t> = [("runs".into(), own_runs)].into_iter().collect();
-    let mut found = Vec::new();
-    for (from, kind, name) in
-        [(memory, workflow::Kind::Classic, "memory.runs"), (&mut column, workflow::Kind::Steps, "runs")]
-    {
-        for (index, run) in runs::of_memory(from, &owner.session_id, ledger)?.into_iter().enumerate() {
-            found.push((run, kind, format!("{name}[{index}]")));
-        }
-    }
     let mut drafts: Vec<Draft<'t>> = Vec::new();
     let mut at: HashMap<String, usize> = HashMap::new();
-    for (run, kind, place) in found {
-        let draft = workflow::convert(run, kind, &names, &place, owner, ledger);
+    for found in found {
+        let draft = workflow::convert(found.run, found.kind, &names, &found.place, owner, ledger);
         match at.get(&draft.run_id) {
             Some(index) => {
                 ledger.counts.one(Count::RepeatedRuns);
@@ -267,7 +314,7 @@ fn of_workflow<'t>(
             }
         }
     }
-    Ok(drafts)
+    drafts
 }
 
 /// New ids for runs whose ids another session took: a primary key at 3.0.0, and `up` of Agno breaks on them from 2.5.6.
@@ -311,92 +358,6 @@ fn written(draft: Draft<'_>, names: &HashMap<String, String>) -> Run {
     Run { row, json }
 }
 
-/// A column that v2 wants to be an object, as it was written; anything else is kept.
-fn object<'t>(name: &str, node: Node<'t>, ledger: &mut Ledger<'t>) -> Option<String> {
-    if node.is_object() {
-        return Some(node.to_json());
-    }
-    ledger.keep(Place::Key(&Place::Root, name), node);
-    None
-}
-
-fn of_data<'t>(
-    session_data: Node<'t>,
-    state_column: Node<'t>,
-    drafts: &[Draft<'t>],
-    session_id: &str,
-    ran: Ran,
-    ledger: &mut Ledger<'t>,
-) -> Option<String> {
-    let root = Place::Root;
-    let mut data = match session_data {
-        Node::Object { members, .. } => members,
-        Node::Null => Members::new(),
-        other => {
-            ledger.keep(Place::Key(&root, "session_data"), other);
-            Members::new()
-        }
-    };
-    let nothing = data.is_empty();
-    if data.has("session_metrics") {
-        let value = data.take("session_metrics");
-        let value = metrics::convert(value, metrics::Of::Session, Place::Key(&root, "session_metrics"), ledger);
-        data.set_some("session_metrics", value);
-    }
-    let mut state = match data.get("session_state") {
-        Node::Object { members, .. } => Some(members.clone()),
-        Node::Null => Some(Members::new()),
-        _ => None,
-    };
-    let mut added = false;
-    if let Some(state) = &mut state {
-        let shared = [&state_column, data.get("team_session_state"), data.get("workflow_session_state")];
-        for (key, value) in shared.into_iter().flat_map(Node::members) {
-            if !state.has(key) {
-                state.push(key.clone(), value.clone());
-                added = true;
-            }
-        }
-    }
-    if let Some(state) = state.filter(|_| added) {
-        data.set("session_state", Node::object(state));
-    }
-    if !state_column.is_object() {
-        ledger.keep(Place::Key(&root, "session_state"), state_column);
-    }
-    if data.get("session_name").is_null() {
-        if let Some(name) = name(drafts, session_id, ran) {
-            data.set("session_name", name);
-        }
-    }
-    ledger::file(&mut data, ledger.take());
-    if nothing && data.is_empty() { None } else { Some(Node::object(data).to_json()) }
-}
-
-/// AgentOS shows the first thing the user said as the name of a session, and breaks when that is a list.
-fn name<'t>(drafts: &[Draft<'t>], session_id: &str, ran: Ran) -> Option<Node<'t>> {
-    let first = |drafts: &mut dyn Iterator<Item = &Node<'t>>| -> Option<Node<'t>> {
-        let said = |message: &&Node<'t>| {
-            matches!(message.get("role"), Node::Text(role) if role.is("user")) && !message.get("content").is_falsy()
-        };
-        drafts.flat_map(Node::items).find(said).map(|message| message.get("content").clone())
-    };
-    let messages = |draft: &'_ Draft<'t>| -> Vec<Node<'t>> {
-        let mut lists = vec![draft.members.get("messages").clone()];
-        lists.extend(draft.members.get("step_executor_runs").items().iter().take(1).map(|run| run.get("messages").clone()));
-        lists
-    };
-    // Cloning is only worth it where a list is at all possible.
-    let all: Vec<Node<'t>> = drafts.iter().take(8).flat_map(messages).collect();
-    let own: Vec<Node<'t>> = drafts.iter().filter(|draft| draft.ran == ran).take(1).flat_map(messages).collect();
-    let list = [first(&mut all.iter()), first(&mut own.iter())].into_iter().flatten().find(Node::is_list)?;
-    let text = list.items().iter().find_map(|part| match part {
-        Node::Text(text) if !text.is_empty() => Some(text.clone()),
-        part => part.get("text").filled_text().cloned(),
-    });
-    Some(Node::Text(text.unwrap_or_else(|| Text::of(session_id.to_owned()))))
-}
-
 fn clean(session: &mut Session, context: &Context<'_>, counts: &mut super::ledger::Counts) {
     for text in [
         Some(&mut session.session_id),
@@ -427,7 +388,8 @@ fn clean(session: &mut Session, context: &Context<'_>, counts: &mut super::ledge
         let row = &mut run.row;
         let ids = [Some(&mut row.run_id), row.agent_id.as_mut(), row.team_id.as_mut(), row.workflow_id.as_mut()];
         for text in ids.into_iter().chain([row.parent_run_id.as_mut(), row.status.as_mut()]).flatten() {
-            without_nul(text, context.storage, counts);
+            // They are counted where the run says them.
+            without_nul(text, context.storage, &mut super::ledger::Counts::default());
         }
         without_escaped_nul(&mut run.json, context.storage, counts);
     }

@@ -2,7 +2,7 @@
 
 use super::validator::Check::{
     Any, Bool, Empty, Int, ListOf, MapOf, Number, Object, Objects, ObjectsOrTexts, Of, OneOf, Present, Text, TextOrList,
-    TextOrNull, Texts,
+    Texts,
 };
 use super::validator::{Check, Fields, Sources};
 
@@ -15,94 +15,103 @@ const fn requiring(required: &'static [&'static str], known: &'static [(&'static
 }
 
 /// `RunOutput`.
-pub static AGENT_RUN: Fields = fields(&[
-    ("run_id", Text),
-    ("agent_id", TextOrNull),
-    ("agent_name", Text),
-    ("session_id", Text),
-    ("parent_run_id", Text),
-    ("workflow_id", Text),
-    ("user_id", Text),
-    ("input", Of(&INPUT)),
-    ("content", Any),
-    ("content_type", Text),
-    ("reasoning_content", Text),
-    ("reasoning_steps", ListOf(&REASONING_STEP)),
-    ("reasoning_messages", ListOf(&MESSAGE)),
-    ("model_provider_data", Object),
-    ("model", Text),
-    ("model_provider", Text),
-    ("messages", ListOf(&MESSAGE)),
-    ("metrics", Of(&RUN_METRICS)),
-    ("additional_input", ListOf(&MESSAGE)),
-    ("tools", ListOf(&TOOL)),
-    ("images", ListOf(&IMAGE)),
-    ("videos", ListOf(&VIDEO)),
-    ("audio", ListOf(&AUDIO)),
-    ("files", ListOf(&FILE)),
-    ("response_audio", Of(&AUDIO)),
-    ("citations", Of(&CITATIONS)),
-    ("references", ListOf(&REFERENCE)),
-    ("metadata", Object),
-    ("created_at", Int),
-    ("status", Text),
-    ("workflow_step_id", Text),
-]);
+pub static AGENT_RUN: Fields = requiring(
+    &["run_id", "agent_id"],
+    &[
+        ("run_id", Text),
+        ("agent_id", Text),
+        ("agent_name", Text),
+        ("session_id", Text),
+        ("parent_run_id", Text),
+        ("workflow_id", Text),
+        ("user_id", Text),
+        ("input", Of(&INPUT)),
+        ("content", Any),
+        ("content_type", Text),
+        ("reasoning_content", Text),
+        ("reasoning_steps", ListOf(&REASONING_STEP)),
+        ("reasoning_messages", ListOf(&MESSAGE)),
+        ("model_provider_data", Object),
+        ("model", Text),
+        ("model_provider", Text),
+        ("messages", ListOf(&MESSAGE)),
+        ("metrics", Of(&RUN_METRICS)),
+        ("additional_input", ListOf(&MESSAGE)),
+        ("tools", ListOf(&TOOL)),
+        ("images", ListOf(&IMAGE)),
+        ("videos", ListOf(&VIDEO)),
+        ("audio", ListOf(&AUDIO)),
+        ("files", ListOf(&FILE)),
+        ("response_audio", Of(&AUDIO)),
+        ("citations", Of(&CITATIONS)),
+        ("references", ListOf(&REFERENCE)),
+        ("metadata", Object),
+        ("created_at", Int),
+        ("status", Text),
+        ("workflow_step_id", Text),
+    ],
+);
 
 /// `TeamRunOutput`.
-pub static TEAM_RUN: Fields = fields(&[
-    ("run_id", Text),
-    ("team_id", TextOrNull),
-    ("team_name", Text),
-    ("session_id", Text),
-    ("parent_run_id", Text),
-    ("input", Of(&INPUT)),
-    ("content", Any),
-    ("content_type", Text),
-    ("reasoning_content", Text),
-    ("reasoning_steps", ListOf(&REASONING_STEP)),
-    ("reasoning_messages", ListOf(&MESSAGE)),
-    ("model_provider_data", Object),
-    ("model", Text),
-    ("model_provider", Text),
-    ("member_responses", Empty),
-    ("messages", ListOf(&MESSAGE)),
-    ("metrics", Of(&RUN_METRICS)),
-    ("additional_input", ListOf(&MESSAGE)),
-    ("tools", ListOf(&TOOL)),
-    ("images", ListOf(&IMAGE)),
-    ("videos", ListOf(&VIDEO)),
-    ("audio", ListOf(&AUDIO)),
-    ("files", ListOf(&FILE)),
-    ("response_audio", Of(&AUDIO)),
-    ("citations", Of(&CITATIONS)),
-    ("references", ListOf(&REFERENCE)),
-    ("metadata", Object),
-    ("created_at", Int),
-    ("status", Text),
-    ("workflow_step_id", Text),
-]);
+pub static TEAM_RUN: Fields = requiring(
+    &["run_id", "team_id"],
+    &[
+        ("run_id", Text),
+        ("team_id", Text),
+        ("team_name", Text),
+        ("session_id", Text),
+        ("parent_run_id", Text),
+        ("input", Of(&INPUT)),
+        ("content", Any),
+        ("content_type", Text),
+        ("reasoning_content", Text),
+        ("reasoning_steps", ListOf(&REASONING_STEP)),
+        ("reasoning_messages", ListOf(&MESSAGE)),
+        ("model_provider_data", Object),
+        ("model", Text),
+        ("model_provider", Text),
+        ("member_responses", Empty),
+        ("messages", ListOf(&MESSAGE)),
+        ("metrics", Of(&RUN_METRICS)),
+        ("additional_input", ListOf(&MESSAGE)),
+        ("tools", ListOf(&TOOL)),
+        ("images", ListOf(&IMAGE)),
+        ("videos", ListOf(&VIDEO)),
+        ("audio", ListOf(&AUDIO)),
+        ("files", ListOf(&FILE)),
+        ("response_audio", Of(&AUDIO)),
+        ("citations", Of(&CITATIONS)),
+        ("references", ListOf(&REFERENCE)),
+        ("metadata", Object),
+        ("created_at", Int),
+        ("status", Text),
+        ("workflow_step_id", Text),
+    ],
+);
 
 /// `WorkflowRunOutput`. The runs of its steps have been checked one by one.
-pub static WORKFLOW_RUN: Fields = fields(&[
-    ("run_id", Text),
-    ("workflow_id", Text),
-    ("workflow_name", Text),
-    ("session_id", Text),
-    ("input", Any),
-    ("content", Any),
-    ("content_type", Text),
-    ("images", ListOf(&IMAGE)),
-    ("videos", ListOf(&VIDEO)),
-    ("audio", ListOf(&AUDIO)),
-    ("response_audio", Of(&AUDIO)),
-    ("step_results", ListOf(&STEP)),
-    ("step_executor_runs", Objects),
-    ("metrics", Of(&WORKFLOW_METRICS)),
-    ("metadata", Object),
-    ("created_at", Int),
-    ("status", Text),
-]);
+pub static WORKFLOW_RUN: Fields = requiring(
+    &["run_id"],
+    &[
+        ("run_id", Text),
+        ("workflow_id", Text),
+        ("workflow_name", Text),
+        ("session_id", Text),
+        ("input", Any),
+        ("content", Any),
+        ("content_type", Text),
+        ("images", ListOf(&IMAGE)),
+        ("videos", ListOf(&VIDEO)),
+        ("audio", ListOf(&AUDIO)),
+        ("response_audio", Of(&AUDIO)),
+        ("step_results", ListOf(&STEP)),
+        ("step_executor_runs", Objects),
+        ("metrics", Of(&WORKFLOW_METRICS)),
+        ("metadata", Object),
+        ("created_at", Int),
+        ("status", Text),
+    ],
+);
 
 /// `StepOutput`.
 static STEP: Fields = fields(&[
@@ -128,13 +137,13 @@ static STEP: Fields = fields(&[
 static WORKFLOW_METRICS: Fields = requiring(&["steps"], &[("steps", MapOf(&STEP_METRICS))]);
 
 /// `StepMetrics`.
-static STEP_METRICS: Fields = requiring(
+pub static STEP_METRICS: Fields = requiring(
     &["step_name", "executor_type", "executor_name"],
     &[("step_name", Text), ("executor_type", Text), ("executor_name", Text), ("metrics", Of(&RUN_METRICS))],
 );
 
 /// `Message`.
-static MESSAGE: Fields = requiring(
+pub static MESSAGE: Fields = requiring(
     &["role"],
     &[
         ("id", Text),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-/// Reads a time: an integer, a number with a fraction, milliseconds or microseconds, or an ISO date and time, which is UTC
+/// Reads a time: an integer, a number with a fraction, milli-, micro- or nanoseconds, or an ISO date and time, which is UTC
 /// unless it says otherwise. `None` for anything else.
 pub fn epoch(text: &str) -> Option<i64> {
     let text = text.trim();
@@ -23,7 +23,8 @@ fn scaled(number: i64) -> i64 {
     match number.unsigned_abs() {
         0..=99_999_999_999 => number,
         100_000_000_000..=99_999_999_999_999 => number / 1000,
-        _ => number / 1_000_000,
+        100_000_000_000_000..=99_999_999_999_999_999 => number / 1_000_000,
+        _ => number / 1_000_000_000,
     }
 }
 
@@ -47,6 +48,8 @@ mod tests {
             ("1700000000.9", Some(1_700_000_000)),
             ("1700000000123", Some(1_700_000_000)),
             ("1700000000123456", Some(1_700_000_000)),
+            ("1700000000123456789", Some(1_700_000_000)),
+            ("9223372036854775807", Some(9_223_372_036)),
             ("0", Some(0)),
             ("-5", Some(-5)),
             ("2023-11-14 22:13:20", Some(1_700_000_000)),

@@ -19,8 +19,6 @@ pub enum Check {
     Present,
     /// A string.
     Text,
-    /// A string or null, which must not be taken out.
-    TextOrNull,
     /// True or false.
     Bool,
     /// A number without fraction or exponent.
@@ -79,8 +77,9 @@ impl Fields {
     /// It has what cannot be done without.
     fn complete(&self, node: &Node<'_>) -> bool {
         let Node::Object { members, .. } = node else { return false };
-        let there = |keys: &[&str]| keys.iter().filter(|key| !members.get(key).is_null()).count();
-        let required = |key: &&str| self.check(key).is_some_and(|check| members.has(key) && check.fits(members.get(key)));
+        let fits = |key: &&&str| self.check(key).is_some_and(|check| check.fits(members.get(key)));
+        let there = |keys: &'static [&'static str]| keys.iter().filter(fits).count();
+        let required = |key: &&str| self.check(key).is_some_and(|check| members.has(key) && check.can_fit(members.get(key)));
         self.required.iter().all(required)
             && match self.sources {
                 Sources::Free => true,
@@ -121,7 +120,6 @@ impl Check {
             Check::Any => !node.is_null(),
             Check::Present => true,
             Check::Text => matches!(node, Node::Text(_)),
-            Check::TextOrNull => matches!(node, Node::Text(_) | Node::Null),
             Check::Bool => matches!(node, Node::Bool(_)),
             Check::Int => {
                 matches!(node, Node::Number(number) if number.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()))
@@ -144,6 +142,15 @@ impl Check {
                 matches!(node, Node::Object { members, .. } if members.iter().all(|(_, value)| fields.fits(value)))
             }
             Check::Empty => matches!(node, Node::List { items, .. } if items.is_empty()),
+        }
+    }
+
+    /// Something is left of it when what does not fit is taken out.
+    fn can_fit(&self, node: &Node<'_>) -> bool {
+        match self {
+            Check::ListOf(_) => matches!(node, Node::List { .. }),
+            Check::MapOf(_) => matches!(node, Node::Object { .. }),
+            _ => self.fits(node),
         }
     }
 
@@ -182,7 +189,8 @@ impl Check {
     }
 }
 
-fn mend_object<'t>(fields: &Fields, node: Node<'t>, place: Place<'_>, ledger: &mut Ledger<'t>) -> Option<Node<'t>> {
+/// What of an object fits; `None` when it lacks what cannot be done without, and went to the ledger as a whole.
+pub fn mend_object<'t>(fields: &Fields, node: Node<'t>, place: Place<'_>, ledger: &mut Ledger<'t>) -> Option<Node<'t>> {
     if fields.fits(&node) {
         return Some(node);
     }

@@ -11,6 +11,7 @@ use super::run::{self, Draft, Owner, Ran};
 use super::runs;
 use super::shapes;
 use super::tree::{Members, Node};
+use super::validator;
 use std::borrow::Cow;
 
 /// Which kind of workflow wrote a run.
@@ -55,9 +56,10 @@ pub fn convert<'t>(
         ledger.keep(at.key("created_at").place, unreadable);
         members.set("created_at", Node::int(time));
     }
-    members.set("run_id", Node::text(run_id.clone()));
-    if members.get("workflow_id").is_falsy() {
-        members.take("workflow_id");
+    run::number_run(&mut members, &run_id, &mut ledger);
+    if members.get("workflow_id").filled_text().is_none() {
+        let odd = members.take("workflow_id");
+        ledger.keep(at.key("workflow_id").place, if odd.is_falsy() { Node::Null } else { odd });
         members.set_some("workflow_id", Node::some_text(owner.id.clone()));
     }
     run::in_session(&mut members, owner, &mut ledger);
@@ -92,6 +94,8 @@ fn workflow_metrics<'t>(members: &mut Members<'t>, at: At<'_>, ledger: &mut Ledg
             other => ledger.keep(at.key(key).place, other),
         }
         if !converted.is_empty() {
+            let second = members.take("metrics");
+            ledger.keep(at.key("metrics").place, second);
             let metrics = Node::object([("steps".into(), Node::object(converted))].into_iter().collect());
             members.set("metrics", metrics);
             return;
@@ -120,7 +124,9 @@ fn flatten<'t>(steps: Node<'t>, into: &mut Members<'t>, at: At<'_>, ledger: &mut
         while into.has(&free) {
             free = format!("{free}'").into();
         }
-        into.push(free, Node::object(step));
+        if let Some(step) = validator::mend_object(&shapes::STEP_METRICS, Node::object(step), here.place, ledger) {
+            into.push(free, step);
+        }
         if !parallel.is_null() {
             flatten(parallel, into, here.key("parallel_steps"), ledger);
         }
@@ -158,7 +164,7 @@ fn steps<'t>(members: &mut Members<'t>, names: &[Node<'t>], at: At<'_>, owner: &
             return;
         }
     };
-    let named = names.len() == items.len();
+    let named = names.len() == items.iter().filter(|item| matches!(item, Node::Object { .. })).count();
     let has_metrics = members.has("metrics");
     let mut executors = match members.take("step_executor_runs") {
         Node::List { items, .. } => items,
@@ -169,8 +175,6 @@ fn steps<'t>(members: &mut Members<'t>, names: &[Node<'t>], at: At<'_>, owner: &
     };
     let list = at.key(key);
     let mut results = Vec::with_capacity(items.len());
-    // Without input the workflow's is that of the first run it called.
-    let mut input = executors.first().map_or(Node::Null, asked);
     for (index, item) in items.into_iter().enumerate() {
         let here = list.index(index);
         let Node::Object { members: mut step, .. } = item else {
@@ -178,36 +182,33 @@ fn steps<'t>(members: &mut Members<'t>, names: &[Node<'t>], at: At<'_>, owner: &
             continue;
         };
         step_metrics(&mut step, has_metrics, here, ledger);
-        if named && step.get("step_name").is_falsy() {
-            step.take("step_name");
-            step.set_some("step_name", names[index].clone());
+        if step.get("step_name").filled_text().is_none() {
+            let odd = step.take("step_name");
+            ledger.keep(here.key("step_name").place, if odd.is_falsy() { Node::Null } else { odd });
+            let name = names.get(results.len()).filter(|name| named && name.filled_text().is_some());
+            step.set_some("step_name", name.cloned().unwrap_or(Node::Null));
         }
         if step.get("step_id").filled_text().is_none() {
-            step.take("step_id");
+            let odd = step.take("step_id");
+            ledger.keep(here.key("step_id").place, if odd.is_falsy() { Node::Null } else { odd });
             step.set("step_id", Node::text(here.id()));
         }
-        let called = call(&mut step, here, owner, ledger);
-        if let Some(last) = called.last() {
-            if input.is_null() {
-                input = asked(last);
-            }
-        }
-        executors.extend(called);
+        executors.extend(call(&mut step, here, owner, ledger));
         run::media(&mut step, here, ledger);
         results.push(Node::object(step));
     }
     members.set("step_results", Node::list(results));
-    if !executors.is_empty() {
-        members.set("step_executor_runs", Node::list(executors));
-    }
     if members.get("input").is_null() {
+        // That of the first run it called.
+        let called = |run: &&Node<'t>| run.get("parent_run_id").plain().as_deref() == Some(at.run_id);
+        let mut inputs = executors.iter().filter(called).map(|run| run.get("input").get("input_content"));
+        let input = inputs.find(|input| !input.is_null()).cloned().unwrap_or(Node::Null);
         members.take("input");
         members.set_some("input", input);
     }
-}
-
-fn asked<'t>(run: &Node<'t>) -> Node<'t> {
-    run.get("input").get("input_content").clone()
+    if !executors.is_empty() {
+        members.set("step_executor_runs", Node::list(executors));
+    }
 }
 
 /// Takes the run out of a step: it and its member runs, itself the last.
