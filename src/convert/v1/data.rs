@@ -16,7 +16,8 @@ pub fn object<'t>(name: &str, node: Node<'t>, ledger: &mut Ledger<'t>) -> Option
     None
 }
 
-/// Converts session_data; `None` stands for NULL. `state_column`: the column of that name that phidata had.
+/// Converts session_data: an object even when there was none, as the metrics of Agno 2.0 to 2.4 break on NULL.
+/// `state_column`: the column of that name that phidata had.
 pub fn of_session<'t>(
     session_data: Node<'t>,
     state_column: Node<'t>,
@@ -24,7 +25,7 @@ pub fn of_session<'t>(
     session_id: &str,
     ran: Ran,
     ledger: &mut Ledger<'t>,
-) -> Option<String> {
+) -> String {
     let root = Place::Root;
     let mut data = match session_data {
         Node::Object { members, .. } => members,
@@ -34,7 +35,6 @@ pub fn of_session<'t>(
             Members::new()
         }
     };
-    let nothing = data.is_empty();
     if data.has("session_metrics") {
         let value = data.take("session_metrics");
         let value = metrics::convert(value, metrics::Of::Session, Place::Key(&root, "session_metrics"), ledger);
@@ -67,7 +67,7 @@ pub fn of_session<'t>(
         }
     }
     ledger::file(&mut data, ledger.take());
-    if nothing && data.is_empty() { None } else { Some(Node::object(data).to_json()) }
+    Node::object(data).to_json()
 }
 
 /// AgentOS shows the first thing the user said as the name of a session, and breaks when that is a list.

@@ -52,6 +52,20 @@ impl<'t> Sum<'t> {
         sum.is_finite().then_some(Sum::Fraction(sum))
     }
 
+    /// A count of tokens: pydantic takes no number with a fraction for it.
+    fn count(self) -> Option<Sum<'t>> {
+        let fraction = match &self {
+            Sum::Whole(_) => return Some(self),
+            Sum::Written(written) if !written.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E' | b'N' | b'I')) => {
+                return Some(self);
+            }
+            Sum::Written(written) => written.parse::<f64>().ok()?,
+            Sum::Fraction(fraction) => *fraction,
+        };
+        // 2^53: beyond it a float does not tell one whole number from the next.
+        (fraction.fract() == 0.0 && fraction.abs() <= 9_007_199_254_740_992.0).then(|| Sum::Whole(fraction as i128))
+    }
+
     fn is_zero(&self) -> bool {
         match self {
             Sum::Written(written) => written.parse::<f64>() == Ok(0.0),
@@ -175,8 +189,13 @@ fn take<'t>(
         }
         ("additional_metrics" | "provider_metrics", _) => additional(&mut gathered.additional, value, here, ledger),
         (_, Ok(None)) => {}
-        ("prompt_tokens", Ok(Some(sum))) => gathered.spare.insert(0, ("input_tokens", sum)),
-        ("completion_tokens", Ok(Some(sum))) => gathered.spare.insert(0, ("output_tokens", sum)),
+        ("prompt_tokens" | "completion_tokens", Ok(Some(sum))) => {
+            let name = if count == "prompt_tokens" { "input_tokens" } else { "output_tokens" };
+            match sum.count() {
+                Some(sum) => gathered.spare.insert(0, (name, sum)),
+                None => ledger.keep(here, value),
+            }
+        }
         ("time" | "duration", Ok(Some(sum))) => match &gathered.duration {
             None => gathered.duration = Some(sum),
             Some(_) => ledger.keep(here, value),
@@ -185,7 +204,10 @@ fn take<'t>(
             let first = value.items().iter().find(|item| !item.is_null()).cloned();
             gathered.first_token = Some(first.unwrap_or(value));
         }
-        (name, Ok(Some(sum))) if COUNTS.contains(&name) => gathered.fill(name, sum),
+        (name, Ok(Some(sum))) if COUNTS.contains(&name) => match sum.count() {
+            Some(sum) => gathered.fill(name, sum),
+            None => ledger.keep(here, value),
+        },
         (name, Err(())) if COUNTS.contains(&name) || KNOWN.contains(&name) => ledger.keep(here, value),
         (_, Ok(Some(sum))) if of == Of::Run => other(&mut gathered.additional, key, sum.node(), here, ledger),
         _ => other(&mut gathered.additional, key, value, here, ledger),
@@ -203,7 +225,7 @@ fn details<'t>(gathered: &mut Gathered<'t>, value: &Node<'t>, names: &[(&'static
     };
     for (from, to) in names {
         let numbers: Vec<Node<'t>> = lists.iter().map(|details| details.get(from).clone()).collect();
-        if let Ok(Some(sum)) = sum(&Node::list(numbers)) {
+        if let Some(sum) = sum(&Node::list(numbers)).ok().flatten().and_then(Sum::count) {
             gathered.spare.push((to, sum));
         }
     }

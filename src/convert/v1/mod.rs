@@ -180,7 +180,7 @@ pub struct Session {
     pub workflow_id: Option<String>,
     /// Whose session it is.
     pub user_id: Option<String>,
-    /// State, metrics, name, `agno_v1`.
+    /// State, metrics, name, `agno_v1`; never NULL, on which the metrics of Agno 2.0 to 2.4 break.
     pub session_data: Option<String>,
     /// About the agent.
     pub agent_data: Option<String>,

@@ -175,7 +175,7 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
         team_id: owned(team_id.filter(|_| ran == Ran::Team)),
         workflow_id: owned(workflow_id),
         user_id: owned(user_id),
-        session_data,
+        session_data: Some(session_data),
         agent_data,
         team_data,
         workflow_data,
