@@ -339,3 +339,77 @@ fn quoted(inside: &str, out: &mut String) {
     out.push_str(inside);
     out.push('"');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::v1::read::read;
+    use proptest::prelude::*;
+
+    /// A tree that forgot its text, so that all of it is written anew.
+    fn forgetful<'t>(node: Node<'t>) -> Node<'t> {
+        match node {
+            Node::List { items, .. } => Node::list(items.into_iter().map(forgetful).collect()),
+            Node::Object { members, .. } => {
+                Node::object(members.into_iter().map(|(key, value)| (key, forgetful(value))).collect())
+            }
+            other => other,
+        }
+    }
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            ".*".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(5, 40, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+                prop::collection::btree_map(".*", inner, 0..40)
+                    .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_is_written_as_it_was_read(value in json()) {
+            let text = value.to_string();
+            let (node, _) = read(&text).expect("reads");
+            prop_assert_eq!(&node.to_json(), &text);
+            let anew: serde_json::Value = serde_json::from_str(&forgetful(node).to_json()).expect("JSON");
+            prop_assert_eq!(anew, value);
+        }
+
+        #[test]
+        fn a_text_says_what_it_was_made_of(plain in any::<String>()) {
+            let text = Text::of(plain.clone());
+            prop_assert!(text.plain().is_some_and(|said| said == plain));
+            let json = Node::Text(text).to_json();
+            prop_assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), plain);
+        }
+    }
+
+    #[test]
+    fn large_objects_have_each_key_once_too() {
+        let many: String = (0..40).map(|key| format!("\"k{key}\":0,")).collect();
+        let text = format!("{{{many}\"k7\":1}}");
+        let (node, _) = read(&text).expect("reads");
+        assert_eq!(node.members().len(), 40);
+        assert_eq!(node.get("k7").as_i64(), Some(1));
+    }
+
+    #[test]
+    fn whole_numbers() {
+        let whole = |text: &str| read(text).expect("reads").0.as_i64();
+        assert_eq!(whole("1700000000.75"), Some(1_700_000_000));
+        assert_eq!(whole("-1.5e3"), Some(-1500));
+        assert_eq!(whole("9223372036854775807"), Some(i64::MAX));
+        assert_eq!(whole("9223372036854775808"), None);
+        assert_eq!(whole("1e400"), None);
+        assert_eq!(whole("NaN"), None);
+    }
+}

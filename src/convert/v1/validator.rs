@@ -201,3 +201,103 @@ pub fn mend_object<'t>(fields: &Fields, node: Node<'t>, place: Place<'_>, ledger
     let Node::Object { members, .. } = node else { return None };
     Some(Node::object(fields.mend(members, place, ledger)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::v1::read::read;
+    use crate::convert::v1::shapes::{AGENT_RUN, SUMMARY, TEAM_RUN, WORKFLOW_RUN};
+
+    /// Documents on which some release of Agno 2 or 3 breaks, and what is left of them.
+    #[test]
+    fn what_agno_breaks_on() {
+        let run = |rest: &str| format!(r#"{{"run_id":"r","agent_id":"a",{rest}}}"#);
+        let message = |rest: &str| run(&format!(r#""messages":[{{"role":"user",{rest}}}]"#));
+        let empty = r#"{"run_id":"r","agent_id":"a"}"#.to_owned();
+        let bare = r#"{"run_id":"r","agent_id":"a","messages":[{"role":"user"}]}"#.to_owned();
+        let none = r#"{"run_id":"r","agent_id":"a","messages":[]}"#.to_owned();
+        for (document, left) in [
+            (run(r#""thinking":"x""#), &empty),
+            (run(r#""extra_data":{}"#), &empty),
+            (run(r#""event":"RunResponse""#), &empty),
+            (run(r#""events":[{"event":"RunResponseContent"}]"#), &empty),
+            (run(r#""formatted_tool_calls":[]"#), &empty),
+            (run(r#""team_session_id":"s""#), &empty),
+            (run(r#""team_id":"t""#), &empty),
+            (run(r#""metrics":[{}]"#), &empty),
+            (run(r#""metrics":"x""#), &empty),
+            (run(r#""input":"x""#), &empty),
+            (run(r#""tools":{}"#), &empty),
+            (run(r#""citations":[]"#), &empty),
+            (run(r#""response_audio":{"id":"x"}"#), &empty),
+            (run(r#""response_audio":{"url":"x","content":"y"}"#), &empty),
+            (run(r#""created_at":null"#), &empty),
+            (run(r#""created_at":1.5"#), &empty),
+            (message(r#""id":null"#), &bare),
+            (message(r#""content":{}"#), &bare),
+            (message(r#""content":7"#), &bare),
+            (message(r#""created_at":null"#), &bare),
+            (message(r#""created_at":1.5"#), &bare),
+            (message(r#""tool_calls":{}"#), &bare),
+            (message(r#""provider_data":[]"#), &bare),
+            (message(r#""tool_call_error":"yes""#), &bare),
+            (message(r#""metrics":null"#), &bare),
+            (message(r#""metrics":[]"#), &bare),
+            (message(r#""audio":{"url":"x"}"#), &bare),
+            (message(r#""audio_output":{"transcript":"x"}"#), &bare),
+            (message(r#""references":{"time":1}"#), &bare),
+            (run(r#""messages":[{"content":"x"}]"#), &none),
+            (run(r#""messages":[{"role":7}]"#), &none),
+            (run(r#""messages":["x",null]"#), &none),
+        ] {
+            let (node, _) = read(&document).expect("reads");
+            assert!(!Check::Of(&AGENT_RUN).fits(&node), "{document}");
+            let Node::Object { members, .. } = node else { panic!("an object") };
+            let mended = Node::object(AGENT_RUN.mend(members, Place::Root, &mut Ledger::default()));
+            assert!(Check::Of(&AGENT_RUN).fits(&mended), "{document}");
+            assert_eq!(mended.to_json(), *left, "{document}");
+        }
+    }
+
+    #[test]
+    fn what_stands_deeper() {
+        for (fields, document, left) in [
+            (&AGENT_RUN, r#"{"metrics":{"input_tokens":[1],"time":1,"duration":0.5}}"#, r#"{"metrics":{"duration":0.5}}"#),
+            (&AGENT_RUN, r#"{"metrics":{"input_tokens":1.5}}"#, r#"{"metrics":{}}"#),
+            (&AGENT_RUN, r#"{"tools":[{"metrics":{"time":1}},7]}"#, r#"{"tools":[{"metrics":{}}]}"#),
+            (&AGENT_RUN, r#"{"references":[{"query":"q"},{"time":1},"x"]}"#, r#"{"references":[{"query":"q"}]}"#),
+            (
+                &AGENT_RUN,
+                r#"{"reasoning_steps":["x",{"next_action":"fly","confidence":"high","title":"t"}]}"#,
+                r#"{"reasoning_steps":[{"title":"t"}]}"#,
+            ),
+            (&AGENT_RUN, r#"{"citations":{"urls":["x",{"url":"y"}]}}"#, r#"{"citations":{"urls":[{"url":"y"}]}}"#),
+            (&AGENT_RUN, r#"{"images":["x",{"id":"i"},{"url":"u","length":1}]}"#, r#"{"images":[{"url":"u"}]}"#),
+            (&AGENT_RUN, r#"{"videos":[{"url":"u","duration":"long"}]}"#, r#"{"videos":[{"url":"u"}]}"#),
+            (&TEAM_RUN, r#"{"agent_id":"a","member_responses":[{"message":{}}]}"#, "{}"),
+            (&WORKFLOW_RUN, r#"{"agent_id":"a","agent_name":"n","metrics":{"total_steps":1}}"#, "{}"),
+            (
+                &WORKFLOW_RUN,
+                r#"{"metrics":{"steps":{"a":{"step_name":"a"},"b":{"step_name":"b","executor_type":"x","executor_name":"y"}}}}"#,
+                r#"{"metrics":{"steps":{"b":{"step_name":"b","executor_type":"x","executor_name":"y"}}}}"#,
+            ),
+            (&WORKFLOW_RUN, r#"{"step_results":[{"metrics":{"step_name":"x"}}]}"#, r#"{"step_results":[{"metrics":{}}]}"#),
+            (&SUMMARY, r#"{"summary":"s","last_updated":"x","updated_at":7,"extra":1}"#, r#"{"summary":"s"}"#),
+        ] {
+            let (node, _) = read(document).expect("reads");
+            let Node::Object { members, .. } = node else { panic!("an object") };
+            let mut ledger = Ledger::default();
+            assert_eq!(Node::object(fields.mend(members, Place::Root, &mut ledger)).to_json(), left, "{document}");
+            assert!(ledger.counts.iter().count() > 0, "{document}");
+        }
+        assert!(!Check::Of(&SUMMARY).fits(&read("{}").expect("reads").0));
+    }
+
+    #[test]
+    fn what_fits_keeps_its_text() {
+        let text = r#"{ "run_id":"r", "agent_id" : "a", "content":{"time":[1.10]}, "status":"odd" }"#;
+        let (node, _) = read(text).expect("reads");
+        let mended = mend_object(&AGENT_RUN, node, Place::Root, &mut Ledger::default());
+        assert_eq!(mended.map(|node| node.to_json()).as_deref(), Some(text));
+    }
+}
