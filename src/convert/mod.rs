@@ -6,3 +6,4 @@ pub mod jsonb;
 pub mod learnings;
 pub mod runs;
 pub mod scan;
+pub mod v1;

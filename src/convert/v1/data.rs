@@ -1,0 +1,95 @@
+//! `session_data` and the other columns that are objects.
+//!
+//! Source: `agno/storage/session` of Agno 1.8.4, `get_session_name` in `agno/os/utils.py` of 2.0.11 and 3.1.10.
+
+use super::ledger::{self, Ledger, Place};
+use super::metrics;
+use super::run::{Draft, Ran};
+use super::tree::{Members, Node, Text};
+
+/// A column that v2 wants to be an object, as it was written; anything else is kept.
+pub fn object<'t>(name: &str, node: Node<'t>, ledger: &mut Ledger<'t>) -> Option<String> {
+    if node.is_object() {
+        return Some(node.to_json());
+    }
+    ledger.keep(Place::Key(&Place::Root, name), node);
+    None
+}
+
+/// Converts session_data: an object even when there was none, as the metrics of Agno 2.0 to 2.4 break on NULL.
+/// `state_column`: the column of that name that phidata had.
+pub fn of_session<'t>(
+    session_data: Node<'t>,
+    state_column: Node<'t>,
+    drafts: &[Draft<'t>],
+    session_id: &str,
+    ran: Ran,
+    ledger: &mut Ledger<'t>,
+) -> String {
+    let root = Place::Root;
+    let mut data = match session_data {
+        Node::Object { members, .. } => members,
+        Node::Null => Members::new(),
+        other => {
+            ledger.keep(Place::Key(&root, "session_data"), other);
+            Members::new()
+        }
+    };
+    if data.has("session_metrics") {
+        let value = data.take("session_metrics");
+        let value = metrics::convert(value, metrics::Of::Session, Place::Key(&root, "session_metrics"), ledger);
+        data.set_some("session_metrics", value);
+    }
+    let mut state = match data.get("session_state") {
+        Node::Object { members, .. } => Some(members.clone()),
+        Node::Null => Some(Members::new()),
+        _ => None,
+    };
+    let mut added = false;
+    if let Some(state) = &mut state {
+        let shared = [&state_column, data.get("team_session_state"), data.get("workflow_session_state")];
+        for (key, value) in shared.into_iter().flat_map(Node::members) {
+            if !state.has(key) {
+                state.push(key.clone(), value.clone());
+                added = true;
+            }
+        }
+    }
+    if let Some(state) = state.filter(|_| added) {
+        data.set("session_state", Node::object(state));
+    }
+    if !state_column.is_object() {
+        ledger.keep(Place::Key(&root, "session_state"), state_column);
+    }
+    if data.get("session_name").is_null() {
+        if let Some(name) = name(drafts, session_id, ran) {
+            data.set("session_name", name);
+        }
+    }
+    ledger::file(&mut data, ledger.take());
+    Node::object(data).to_json()
+}
+
+/// AgentOS shows the first thing the user said as the name of a session, and breaks when that is a list.
+fn name<'t>(drafts: &[Draft<'t>], session_id: &str, ran: Ran) -> Option<Node<'t>> {
+    let first = |drafts: &mut dyn Iterator<Item = &Node<'t>>| -> Option<Node<'t>> {
+        let said = |message: &&Node<'t>| {
+            matches!(message.get("role"), Node::Text(role) if role.is("user")) && !message.get("content").is_falsy()
+        };
+        drafts.flat_map(Node::items).find(said).map(|message| message.get("content").clone())
+    };
+    let messages = |draft: &'_ Draft<'t>| -> Vec<Node<'t>> {
+        let mut lists = vec![draft.members.get("messages").clone()];
+        lists.extend(draft.members.get("step_executor_runs").items().iter().take(1).map(|run| run.get("messages").clone()));
+        lists
+    };
+    // Cloning is only worth it where a list is at all possible.
+    let all: Vec<Node<'t>> = drafts.iter().take(8).flat_map(messages).collect();
+    let own: Vec<Node<'t>> = drafts.iter().filter(|draft| draft.ran == ran).take(1).flat_map(messages).collect();
+    let list = [first(&mut all.iter()), first(&mut own.iter())].into_iter().flatten().find(Node::is_list)?;
+    let text = list.items().iter().find_map(|part| match part {
+        Node::Text(text) if !text.is_empty() => Some(text.clone()),
+        part => part.get("text").filled_text().cloned(),
+    });
+    Some(Node::Text(text.unwrap_or_else(|| Text::of(session_id.to_owned()))))
+}
