@@ -563,7 +563,9 @@ def workflows_of_steps():
     def only(workflow, execution_input):
         return f"only {execution_input.message}"
 
+    # Only streams are stored of such a workflow.
     flow("function", "steps-function", only).run("Go.")
+    list(flow("function", "steps-function-streamed", only).run("Go.", stream=True))
 
     def fail(given):
         raise RuntimeError("a step that fails")
