@@ -4,6 +4,7 @@ use crate::backend::{Access, DEFAULT_SCHEMA, Opening};
 use crate::discover::Named;
 use crate::schema::Target;
 use crate::schema::tables::{KNOWN, TableType, VERSIONS_TABLE};
+use crate::v1::source::Kind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::time::Duration;
@@ -86,6 +87,31 @@ pub enum Command {
         #[command(flatten)]
         only: Only,
     },
+    /// Convert the tables of Agno v1, and of phidata, into those of v2 and v3
+    ///
+    /// Without a selector everything that is found is converted. The old tables stay as they are. What is there already is left
+    /// alone: run it again after an interruption, or when an app on v1 has gone on.
+    #[command(name = "v1-to-v2")]
+    V1ToV2 {
+        /// Sessions of agents, teams and workflows
+        #[arg(long)]
+        storage: bool,
+        /// Memories of users
+        #[arg(long)]
+        memory: bool,
+        /// Documents of PgVector: the columns that v2 reads
+        #[arg(long)]
+        vectors: bool,
+        /// The database that has the v1 tables; may be repeated [default: the one of --db]
+        #[arg(long, value_name = "URL", env = "AGNO_MIGRATE_FROM", hide_env_values = true, value_delimiter = ';')]
+        from: Vec<String>,
+        /// The schema version of tables that are made new, or an Agno release
+        #[arg(long, value_name = "VERSION", default_value = "latest", env = "AGNO_MIGRATE_TO")]
+        to: Target,
+        /// Convert and say what would be written, and write nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -157,8 +183,10 @@ pub enum Colors {
 /// A table's own name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedTable {
-    /// Its type; `None`: the version table.
+    /// Its type; `None`: the version table, or a table of v1.
     pub table_type: Option<TableType>,
+    /// What it keeps, of a table of v1.
+    pub v1: Option<Kind>,
     /// Its name.
     pub name: String,
 }
@@ -192,9 +220,14 @@ impl Options {
         named
     }
 
+    /// The tables of v1 that were named.
+    pub fn named_v1(&self) -> Vec<(Kind, &str)> {
+        self.tables.iter().filter_map(|table| Some((table.v1?, table.name.as_str()))).collect()
+    }
+
     /// The version table.
     pub fn versions_table(&self) -> String {
-        let named = self.tables.iter().rev().find(|table| table.table_type.is_none());
+        let named = self.tables.iter().rev().find(|table| table.table_type.is_none() && table.v1.is_none());
         named.map_or(VERSIONS_TABLE.to_owned(), |table| table.name.clone())
     }
 }
@@ -213,21 +246,23 @@ fn only_type(word: &str) -> Result<TableType, String> {
 }
 
 fn named_table(said: &str) -> Result<NamedTable, String> {
-    let types = || format!("{}, runs, versions", choosable().join(", "));
+    let types = || format!("{}, runs, versions, v1-agents, v1-teams, v1-workflows, v1-memories", choosable().join(", "));
     let Some((word, name)) = said.split_once('=') else {
         return Err(format!("say TYPE=NAME; the types are {}", types()));
     };
     if name.is_empty() {
         return Err(format!("{word}= lacks the name of the table"));
     }
+    let v1 = Kind::from_word(word.trim());
     let table_type = match word.trim() {
         "versions" => None,
+        _ if v1.is_some() => None,
         word => match TableType::from_word(word) {
             Some(table_type) => Some(table_type),
             None => return Err(format!("there is no table type '{word}'; there are {}", types())),
         },
     };
-    Ok(NamedTable { table_type, name: name.to_owned() })
+    Ok(NamedTable { table_type, v1, name: name.to_owned() })
 }
 
 fn seconds(said: &str) -> Result<Duration, String> {

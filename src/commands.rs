@@ -10,6 +10,8 @@ use crate::report::{LooksLikeReport, Outcome, Report, TableReport};
 use crate::schema::Target;
 use crate::schema::tables::TableType;
 use crate::schema::versions::{newest, oldest};
+use crate::v1::Chosen;
+use crate::v1::command as conversion;
 use anyhow::Result;
 use semver::Version;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -31,6 +33,7 @@ pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
         Command::Current { .. } => ("current", false),
         Command::Status { .. } => ("status", false),
         Command::Plan { .. } => ("plan", true),
+        Command::V1ToV2 { dry_run, .. } => ("v1-to-v2", *dry_run),
         // Printed by main, which has no report for them.
         Command::Completions { .. } | Command::Man => ("", false),
     };
@@ -46,6 +49,11 @@ pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
         Command::Current { check } => current(&cli.options, *check, progress, &mut report),
         Command::Status { check } => status(&cli.options, *check, progress, &mut report),
         Command::Plan { to, only } => plan(&cli.options, only, to, progress, &mut report),
+        Command::V1ToV2 { storage, memory, vectors, from, to, dry_run } => {
+            let all = !(*storage || *memory || *vectors);
+            let chosen = Chosen { storage: *storage || all, memory: *memory || all, vectors: *vectors || all };
+            conversion::convert(&cli.options, chosen, from, &to.0, *dry_run, progress, &mut report)
+        }
         Command::Completions { .. } | Command::Man => Ok(()),
     };
     if let Err(error) = outcome {
@@ -97,10 +105,9 @@ fn tell_found(engine: &mut Engine<'_>, observed: &Observed, report: &mut Report)
     report.warnings.extend(survey.warnings.iter().cloned());
     report.v1_tables.clone_from(&survey.v1);
     if !survey.v1.is_empty() {
-        report.notes.push(format!(
-            "tables of Agno v1, left alone (this version of agno-migrate does not convert them): {}",
-            survey.v1.join(", ")
-        ));
+        report
+            .notes
+            .push(format!("tables of Agno v1, left alone: {}; agno-migrate v1-to-v2 converts them", survey.v1.join(", ")));
     }
     report.looks_like = survey
         .looks_like

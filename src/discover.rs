@@ -4,6 +4,7 @@ use crate::backend::Catalog;
 use crate::schema::release::{NEWEST_RELEASE, schema_of};
 use crate::schema::tables::{ARCHIVE_TABLE, KNOWN, TableType, runs_name};
 use crate::schema::{Shape, versions::oldest};
+use crate::v1::source::kind_of;
 use semver::Version;
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -118,17 +119,6 @@ fn type_of(shape: &Shape) -> Option<TableType> {
     KNOWN.iter().map(|known| known.table_type).find(|table_type| judge(shape, *table_type).is_ok())
 }
 
-/// A table of Agno v1 or phidata. Source: `agno/storage/` and `agno/memory/` of Agno 1.0.0 to 1.8.4.
-fn is_v1(shape: &Shape) -> bool {
-    let has = |columns: &[&str]| columns.iter().all(|column| shape.column(column).is_some());
-    let storage = has(&["session_id", "user_id", "memory", "session_data", "created_at", "updated_at"])
-        && (has(&["extra_data"]) || has(&["user_data"]))
-        || has(&["session_id", "workflow_name", "runs", "session_data", "extra_data"]);
-    let memory = has(&["id", "user_id", "memory", "created_at", "updated_at"]) && shape.columns.len() <= 6;
-    let vectors = has(&["id", "name", "meta_data", "filters", "content", "embedding", "usage"]) && !has(&["content_id"]);
-    (storage || memory || vectors) && !has(&["session_type"]) && !has(&["memory_id"])
-}
-
 /// Finds the tables.
 pub fn survey(catalog: &Catalog, stamps: &BTreeMap<String, String>, named: &Named, versions_table: &str) -> Survey {
     let mut survey = Survey::default();
@@ -136,7 +126,7 @@ pub fn survey(catalog: &Catalog, stamps: &BTreeMap<String, String>, named: &Name
     let foreign = |name: &str| name == ARCHIVE_TABLE || name == versions_table;
 
     for (name, shape) in catalog.tables.iter().filter(|(name, _)| !foreign(name)) {
-        if is_v1(shape) {
+        if kind_of(shape).is_some() {
             survey.v1.push(name.clone());
             continue;
         }

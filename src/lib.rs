@@ -20,3 +20,4 @@ pub mod rows;
 pub mod schema;
 pub mod stamps;
 pub mod terminal;
+pub mod v1;

@@ -407,10 +407,11 @@ pub fn created(table: &NewTable, parent: &str, indexes: &[String], dialect: &dyn
         columns: table.columns.iter().map(column).collect(),
         primary_key: vec![table.key.to_owned()],
         indexes: table.indexes.iter().zip(indexes).map(named).collect(),
-        foreign_keys: vec![crate::schema::ForeignKeyShape {
-            columns: vec![table.parent_column.to_owned()],
-            parent: parent.to_owned(),
-        }],
+        foreign_keys: table
+            .parent_column
+            .map(|column| crate::schema::ForeignKeyShape { columns: vec![column.to_owned()], parent: parent.to_owned() })
+            .into_iter()
+            .collect(),
         ..Shape::default()
     }
 }

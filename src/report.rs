@@ -7,6 +7,7 @@ use crate::plan::Action;
 use crate::rows::{Applied, Counted};
 use crate::schema::tables::TableType;
 use crate::schema::{Direction, Move};
+use crate::v1::account::Account;
 use comfy_table::{CellAlignment, Table, presets};
 use semver::Version;
 use serde::Serialize;
@@ -42,6 +43,9 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// What may be worth knowing.
     pub notes: Vec<String>,
+    /// Tables of v1 and what became of their rows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub converted: Vec<Account>,
     /// Why it stopped, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -320,13 +324,14 @@ impl Report {
 
     /// What a command writes to stdout.
     pub fn to_text(&self) -> String {
-        if self.failure.is_some() && self.tables.is_empty() {
+        if self.failure.is_some() && self.tables.is_empty() && self.converted.is_empty() {
             return String::new();
         }
         match self.command {
             "current" => format!("{}\n", self.current.as_deref().unwrap_or("v2.0.0")),
             "status" => self.status_text(),
             "plan" => self.plan_text(),
+            "v1-to-v2" => self.accounts_text(),
             _ if self.dry_run => self.plan_text(),
             _ => self.change_text(),
         }
@@ -336,6 +341,28 @@ impl Report {
     pub fn messages(&self) -> (Vec<String>, Vec<String>) {
         let mut notes = self.notes.clone();
         let mut warnings = self.warnings.clone();
+        for account in &self.converted {
+            let table = &account.table;
+            notes.extend(
+                account.counts.iter().map(|(count, number)| format!("{table}: {} {}", grouped(number), count.phrase())),
+            );
+            notes.extend(
+                account
+                    .renamed
+                    .iter()
+                    .map(|(before, after)| format!("{table}: session {before} is now {after}: another session has its id")),
+            );
+            if account.rejected > 0 {
+                let mut text = format!("{table}: {} could not be converted:", counted(account.rejected, "row", "rows"));
+                for (id, reason) in account.rejections.iter().take(20) {
+                    let _ = write!(text, "\n  {id}: {reason}");
+                }
+                if account.rejections.len() > 20 {
+                    let _ = write!(text, "\n  and {} more: --json names them", account.rejections.len() - 20);
+                }
+                warnings.push(text);
+            }
+        }
         for table in &self.tables {
             notes.extend(table.notes.iter().cloned());
             warnings.extend(table.warnings.iter().cloned());
@@ -347,6 +374,41 @@ impl Report {
             }
         }
         (notes, warnings)
+    }
+
+    fn accounts_text(&self) -> String {
+        if self.converted.is_empty() {
+            return "Nothing to convert.\n".to_owned();
+        }
+        let mut text = String::new();
+        let mut grid = plain_table();
+        grid.set_header(["TABLE", "READ", "WRITTEN", "THERE ALREADY", "MERGED", "REJECTED"]);
+        for account in self.converted.iter().filter(|account| account.steps.is_empty()) {
+            let numbers = [account.read, account.written, account.already_there, account.merged, account.rejected];
+            grid.add_row(std::iter::once(account.table.clone()).chain(numbers.map(grouped)));
+        }
+        for at in 1..6 {
+            if let Some(column) = grid.column_mut(at) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        if grid.row_count() > 0 {
+            let _ = writeln!(text, "{}", trimmed(&grid));
+        }
+        for account in self.converted.iter().filter(|account| !account.steps.is_empty()) {
+            let _ = writeln!(text, "{}  {}", account.table, account.steps.join("; "));
+        }
+        let runs: u64 = self.converted.iter().map(|account| account.runs).sum();
+        let written: u64 = self.converted.iter().map(|account| account.written).sum();
+        let verb = if self.dry_run { "would be written" } else { "written" };
+        let _ = writeln!(
+            text,
+            "{} and {} {verb} in {}.",
+            counted(written, "row", "rows"),
+            counted(runs, "run", "runs"),
+            seconds(self.seconds)
+        );
+        text
     }
 
     fn change_text(&self) -> String {

@@ -65,6 +65,17 @@ pub fn open(url: &str, opening: &Opening) -> Result<Box<dyn Backend>> {
     }
 }
 
+/// Makes a SQLite file that is not there, empty; elsewhere databases are not made.
+///
+/// # Errors
+/// A URL that is none, a folder that is not there or not to be written.
+pub fn make(url: &str) -> Result<()> {
+    match url::parse(url)? {
+        Location::Sqlite(path) => sqlite::make(&path),
+        Location::Postgres(_) => Ok(()),
+    }
+}
+
 /// How a kind of database calls things and writes actions. Pure.
 pub trait Dialect: Sync {
     /// Its name, for people.
@@ -248,6 +259,22 @@ pub trait Backend {
 
     /// Runs a query with a small answer.
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>>;
+
+    /// Reads rows one after the other, each field as the bytes of its text, until `each` says false or there are no more.
+    fn scan(
+        &mut self,
+        sql: &str,
+        parameters: &[Value],
+        each: &mut dyn FnMut(&[Option<&[u8]>]) -> Result<bool>,
+    ) -> Result<()>;
+
+    /// Inserts rows, each a text or NULL per column; one whose key is there is left as it is. Returns how many were written.
+    fn put(&mut self, table: &str, columns: &[&ColumnShape], rows: &[Vec<Option<String>>]) -> Result<u64>;
+
+    /// Makes the schema of the tables, where databases have schemas and it is not there.
+    fn make_schema(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// Why the database cannot be written, if it is known before trying.
     fn read_only(&mut self) -> Result<Option<String>>;

@@ -314,8 +314,10 @@ pub struct NewTable {
     pub columns: &'static [Column],
     /// Its primary key.
     pub key: &'static str,
-    /// The column that names a row of the parent table by its key; rows go with their parent.
-    pub parent_column: &'static str,
+    /// The column that names a row of the parent table by its key, where there is one; rows go with their parent.
+    pub parent_column: Option<&'static str>,
+    /// The suffix of the unique key that stands for the primary key where tables had none at first (PostgreSQL, sessions).
+    pub unique: Option<&'static str>,
     /// Its indexes besides the key.
     pub indexes: &'static [Index],
 }
@@ -339,7 +341,8 @@ pub const RUNS: NewTable = NewTable {
         Column::new("updated_at", ColumnType::BigInt),
     ],
     key: "run_id",
-    parent_column: "session_id",
+    parent_column: Some("session_id"),
+    unique: None,
     indexes: &[
         Index::on(&["session_id"]),
         Index::on(&["run_type"]),
@@ -351,6 +354,50 @@ pub const RUNS: NewTable = NewTable {
         Index::on(&["created_at"]),
         Index::on(&["session_id", "run_index"]),
     ],
+};
+
+/// The sessions table as Agno 2.0 made it; `up` takes it to any other version. Source: `agno/db/sqlite/schemas.py` and
+/// `agno/db/postgres/schemas.py` of 2.0.11.
+pub const SESSIONS: NewTable = NewTable {
+    columns: &[
+        required("session_id", ColumnType::Varchar),
+        required("session_type", ColumnType::Varchar),
+        text("agent_id"),
+        text("team_id"),
+        text("workflow_id"),
+        text("user_id"),
+        Column::new("session_data", ColumnType::Json),
+        Column::new("agent_data", ColumnType::Json),
+        Column::new("team_data", ColumnType::Json),
+        Column::new("workflow_data", ColumnType::Json),
+        Column::new("metadata", ColumnType::Json),
+        Column::new("runs", ColumnType::Json),
+        Column::new("summary", ColumnType::Json),
+        required("created_at", ColumnType::BigInt),
+        Column::new("updated_at", ColumnType::BigInt),
+    ],
+    key: "session_id",
+    parent_column: None,
+    unique: Some("uq_session_id"),
+    indexes: &[Index::on(&["session_type"]), Index::on(&["created_at"])],
+};
+
+/// The memories table as Agno 2.0 made it. Source: as for [`SESSIONS`].
+pub const MEMORIES: NewTable = NewTable {
+    columns: &[
+        required("memory_id", ColumnType::Varchar),
+        required("memory", ColumnType::Json),
+        text("input"),
+        text("agent_id"),
+        text("team_id"),
+        text("user_id"),
+        Column::new("topics", ColumnType::Json),
+        Column::new("updated_at", ColumnType::BigInt),
+    ],
+    key: "memory_id",
+    parent_column: None,
+    unique: None,
+    indexes: &[Index::on(&["user_id"]), Index::on(&["updated_at"])],
 };
 
 impl TableType {

@@ -88,6 +88,39 @@ impl Client {
         query().map_err(|error| explain(&self.user, &error))
     }
 
+    /// Reads rows one after the other until `each` says false.
+    pub fn scan(
+        &mut self,
+        sql: &str,
+        values: &[Value],
+        each: &mut dyn FnMut(&[Option<&[u8]>]) -> Result<bool>,
+    ) -> Result<()> {
+        let user = &self.user;
+        let fail = |error: postgres::Error| explain(user, &error);
+        let mut rows = self.inner.query_typed_raw(sql, typed(values)).map_err(fail)?;
+        while let Some(row) = rows.next().map_err(fail)? {
+            let fields = (0..row.len()).map(|at| row.try_get::<_, Option<&str>>(at).map(|field| field.map(str::as_bytes)));
+            if !each(&fields.collect::<Result<Vec<_>, _>>().map_err(fail)?)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a statement whose parameters are the columns of rows, as lists of texts.
+    pub fn put(&mut self, sql: &str, width: usize, rows: &[Vec<Option<String>>]) -> Result<u64> {
+        let lists: Vec<Vec<Option<&str>>> =
+            (0..width).map(|at| rows.iter().map(|row| row.get(at).and_then(Option::as_deref)).collect()).collect();
+        let values: Vec<(&(dyn ToSql + Sync), Type)> =
+            lists.iter().map(|list| (list as &(dyn ToSql + Sync), Type::TEXT_ARRAY)).collect();
+        let put = || -> Result<u64, postgres::Error> {
+            let mut answer = self.inner.query_typed_raw(sql, values)?;
+            while answer.next()?.is_some() {}
+            Ok(answer.rows_affected().unwrap_or(0))
+        };
+        put().map_err(|error| explain(&self.user, &error))
+    }
+
     /// The same with texts as parameters.
     pub fn ask(&mut self, sql: &str, texts: &[&str]) -> Result<Vec<Row>> {
         let values: Vec<Value> = texts.iter().map(|text| Value::from(*text)).collect();

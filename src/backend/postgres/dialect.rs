@@ -199,17 +199,19 @@ impl Postgres {
 
     fn create_table(&self, name: &str, table: &NewTable, parent: &str, indexes: &[String]) -> Vec<String> {
         let mut parts: Vec<String> = table.columns.iter().map(|column| self.column(column)).collect();
+        let (suffix, kind) = table.unique.map_or(("pkey", "PRIMARY KEY"), |suffix| (suffix, "UNIQUE"));
         parts.push(format!(
-            "CONSTRAINT {} PRIMARY KEY ({})",
-            self.quote(&self.fit(&format!("{name}_pkey"))),
+            "CONSTRAINT {} {kind} ({})",
+            self.quote(&self.fit(&format!("{name}_{suffix}"))),
             self.quote(table.key)
         ));
-        parts.push(format!(
-            "CONSTRAINT {} FOREIGN KEY ({column}) REFERENCES {} ({column}) ON DELETE CASCADE",
-            self.quote(&self.fit(&format!("{name}_{}_fkey", table.parent_column))),
-            self.table(parent),
-            column = self.quote(table.parent_column),
-        ));
+        parts.extend(table.parent_column.map(|column| {
+            format!(
+                "CONSTRAINT {} FOREIGN KEY (\"{column}\") REFERENCES {} (\"{column}\") ON DELETE CASCADE",
+                self.quote(&self.fit(&format!("{name}_{column}_fkey"))),
+                self.table(parent),
+            )
+        }));
         let mut statements = vec![format!("CREATE TABLE {} (\n\t{}\n)", self.table(name), parts.join(", \n\t"))];
         statements.extend(table.indexes.iter().zip(indexes).map(|(index, as_name)| self.create_index(name, as_name, index)));
         statements

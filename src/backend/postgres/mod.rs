@@ -13,7 +13,7 @@ use crate::backend::{Access, Backend, Catalog, Dialect, Mended, Moved, Opening, 
 use crate::error::Stop;
 use crate::plan::Action;
 use crate::progress::{Event, Progress, interrupted};
-use crate::schema::{ColumnType, Retype, Shape};
+use crate::schema::{ColumnShape, ColumnType, Retype, Shape};
 use anyhow::{Context, Result, anyhow};
 use client::Client;
 pub use dialect::Postgres;
@@ -62,7 +62,8 @@ impl PostgresBackend {
     fn settle(&mut self, lock_timeout: Duration) -> Result<()> {
         self.client.run(&format!(
             "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
-             SET LOCAL row_security = off; SET LOCAL client_min_messages = error; SET LOCAL jit = off",
+             SET LOCAL row_security = off; SET LOCAL client_min_messages = error; SET LOCAL jit = off; \
+             SET LOCAL TimeZone = 'UTC'",
             lock_timeout.as_millis().max(1)
         ))
     }
@@ -160,6 +161,38 @@ impl Backend for PostgresBackend {
 
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>> {
         self.client.query(sql, parameters)
+    }
+
+    fn scan(
+        &mut self,
+        sql: &str,
+        parameters: &[Value],
+        each: &mut dyn FnMut(&[Option<&[u8]>]) -> Result<bool>,
+    ) -> Result<()> {
+        self.client.scan(sql, parameters, each)
+    }
+
+    fn put(&mut self, table: &str, columns: &[&ColumnShape], rows: &[Vec<Option<String>>]) -> Result<u64> {
+        let names = columns.iter().map(|column| self.dialect.quote(&column.name)).collect::<Vec<_>>().join(", ");
+        let numbers = || 1..=columns.len();
+        let values = columns.iter().zip(numbers()).map(|(column, at)| format!("v.c{at}::{}", column.declared));
+        let arrays = numbers().map(|at| format!("${at}::text[]")).collect::<Vec<_>>().join(", ");
+        let fields = numbers().map(|at| format!("c{at}")).collect::<Vec<_>>().join(", ");
+        // A column a parameter: as many rows as are wanted in one round trip.
+        let sql = format!(
+            "INSERT INTO {} ({names}) SELECT {} FROM unnest({arrays}) AS v({fields}) ON CONFLICT DO NOTHING",
+            self.dialect.table(table),
+            values.collect::<Vec<_>>().join(", ")
+        );
+        self.client.put(&sql, columns.len(), rows)
+    }
+
+    fn make_schema(&mut self) -> Result<()> {
+        let there = self.client.one("SELECT 1::text FROM pg_namespace WHERE nspname = $1", &[&self.dialect.schema])?;
+        match there {
+            Some(_) => Ok(()),
+            None => self.client.run(&format!("CREATE SCHEMA {}", self.dialect.quote(&self.dialect.schema))),
+        }
     }
 
     fn read_only(&mut self) -> Result<Option<String>> {

@@ -145,11 +145,9 @@ impl Sqlite {
     fn create_table(&self, name: &str, table: &NewTable, parent: &str, indexes: &[String]) -> Vec<String> {
         let mut parts: Vec<String> = table.columns.iter().map(|column| self.column(column)).collect();
         parts.push(format!("PRIMARY KEY ({})", self.quote(table.key)));
-        parts.push(format!(
-            "FOREIGN KEY({0}) REFERENCES {1} ({0}) ON DELETE CASCADE",
-            self.quote(table.parent_column),
-            self.quote(parent)
-        ));
+        parts.extend(table.parent_column.map(|column| {
+            format!("FOREIGN KEY({0}) REFERENCES {1} ({0}) ON DELETE CASCADE", self.quote(column), self.quote(parent))
+        }));
         let mut statements = vec![format!("CREATE TABLE {} (\n\t{}\n)", self.quote(name), parts.join(", \n\t"))];
         statements.extend(table.indexes.iter().zip(indexes).map(|(index, as_name)| self.create_index(name, as_name, index)));
         statements

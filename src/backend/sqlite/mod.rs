@@ -10,12 +10,13 @@ use super::{Access, Backend, Catalog, Dialect, Moved, Row, Value};
 use crate::error::Stop;
 use crate::plan::Action;
 use crate::progress::{Event, Progress, interrupted};
-use crate::schema::Shape;
+use crate::schema::{ColumnShape, Shape};
 use anyhow::{Context, Result, anyhow};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -102,6 +103,19 @@ impl SqliteBackend {
             reader.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema").map_err(explain)?;
         }
         Ok(Some(reader))
+    }
+}
+
+/// Makes an empty database unless there is a file.
+///
+/// # Errors
+/// A folder that is not there or not to be written.
+pub fn make(path: &Path) -> Result<()> {
+    match std::fs::OpenOptions::new().write(true).create_new(true).open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(anyhow!(error).context(format!("cannot make {}", path.display())))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -315,6 +329,52 @@ impl Backend for SqliteBackend {
             Ok(all)
         };
         read().map_err(explain)
+    }
+
+    fn scan(
+        &mut self,
+        sql: &str,
+        parameters: &[Value],
+        each: &mut dyn FnMut(&[Option<&[u8]>]) -> Result<bool>,
+    ) -> Result<()> {
+        let mut statement = self.connection.prepare(sql).map_err(explain)?;
+        let width = statement.column_count();
+        bind(&mut statement, parameters).map_err(explain)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(explain)? {
+            let fields = (0..width).map(|at| {
+                Ok(match row.get_ref(at)? {
+                    ValueRef::Null => None,
+                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(Cow::Borrowed(bytes)),
+                    number => as_text(number).map(|text| Cow::Owned(text.into_bytes())),
+                })
+            });
+            let fields = fields.collect::<rusqlite::Result<Vec<Option<Cow<'_, [u8]>>>>>().map_err(explain)?;
+            if !each(&fields.iter().map(Option::as_deref).collect::<Vec<_>>())? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, table: &str, columns: &[&ColumnShape], rows: &[Vec<Option<String>>]) -> Result<u64> {
+        let names = columns.iter().map(|column| Sqlite.quote(&column.name)).collect::<Vec<_>>().join(", ");
+        let places = vec!["?"; columns.len()].join(", ");
+        let sql = format!("INSERT INTO {} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING", Sqlite.table(table));
+        let put = || -> rusqlite::Result<usize> {
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let mut written = 0;
+            for row in rows {
+                for (at, field) in row.iter().enumerate() {
+                    // A column of numbers makes a number of the text: that is its affinity.
+                    let value = field.as_ref().map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes()));
+                    statement.raw_bind_parameter(at + 1, ToSqlOutput::Borrowed(value))?;
+                }
+                written += statement.raw_execute()?;
+            }
+            Ok(written)
+        };
+        put().map(|written| written as u64).map_err(explain)
     }
 
     fn read_only(&mut self) -> Result<Option<String>> {

@@ -95,3 +95,16 @@ mod tests {
         assert_eq!(data, r#"{"session_state":{"x":1},"agno_v1":{"member_sessions.a":{"session_state":{"x":1}}}}"#);
     }
 }
+
+/// Notes under `agno_v1` in session_data the id that a session had in v1.
+pub fn keep_id(session: &mut super::Session, original: &str) {
+    let own = session.session_data.take();
+    let mut data = match own.as_deref().map(read) {
+        Some(Ok((Node::Object { members, .. }, _))) => members,
+        _ => Members::new(),
+    };
+    let mut ledger = Ledger::default();
+    ledger.keep(Place::Key(&Place::Root, "session_id"), Node::text(original.to_owned()));
+    super::ledger::file(&mut data, ledger.take());
+    session.session_data = Some(Node::object(data).to_json());
+}

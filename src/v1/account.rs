@@ -1,0 +1,73 @@
+//! The accounts of a conversion: what was read is what was written, was there, was merged or was rejected.
+
+use crate::convert::v1::ledger::Counts;
+use serde::{Serialize, Serializer};
+
+/// How many rejected rows an account names.
+const NAMED: usize = 1000;
+
+/// A v1 table and what became of its rows.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Account {
+    /// The table.
+    pub table: String,
+    /// What it keeps, in the word of `--table`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Rows read.
+    pub read: u64,
+    /// Rows written.
+    pub written: u64,
+    /// Runs inside what was written.
+    pub runs: u64,
+    /// Rows that were there already, and were left alone.
+    pub already_there: u64,
+    /// Rows that are part of another: a member's session with the id of its team's, a memory whose user has a table.
+    pub merged: u64,
+    /// Rows that could not be converted.
+    pub rejected: u64,
+    /// The first of them: id and reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejections: Vec<(String, String)>,
+    /// Sessions that got another id since another session has theirs: before and after.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub renamed: Vec<(String, String)>,
+    /// What was done to the table itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
+    /// What was left out or kept aside inside rows that were written, in words.
+    #[serde(serialize_with = "phrases")]
+    pub counts: Counts,
+}
+
+fn phrases<S: Serializer>(counts: &Counts, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(counts.iter().map(|(count, number)| (count.phrase(), number)))
+}
+
+impl Account {
+    /// Of a table of which nothing was read yet.
+    pub fn of(table: &str, kind: &'static str) -> Account {
+        Account { table: table.to_owned(), kind, ..Account::default() }
+    }
+
+    /// A row that could not be converted.
+    pub fn reject(&mut self, id: &str, reason: &str) {
+        self.rejected += 1;
+        if self.rejections.len() < NAMED {
+            self.rejections.push((id.to_owned(), reason.to_owned()));
+        }
+    }
+
+    /// Rows that nothing can name.
+    pub fn reject_many(&mut self, number: u64, reason: &str) {
+        if number > 0 {
+            self.rejected += number;
+            self.rejections.push((format!("{number} rows"), reason.to_owned()));
+        }
+    }
+
+    /// Whether every row that was read is accounted for.
+    pub fn is_balanced(&self) -> bool {
+        self.read == self.written + self.already_there + self.merged + self.rejected
+    }
+}

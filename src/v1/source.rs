@@ -1,0 +1,231 @@
+//! The tables of Agno v1 and phidata in a database, found by their shape, and their rows.
+
+use crate::backend::{Backend, Catalog, Value};
+use crate::convert::v1::{MemoryRow, Mode, Notation, SessionRow};
+use crate::schema::{ColumnType, Shape};
+use anyhow::Result;
+
+/// What a v1 table keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Sessions of teams.
+    Teams,
+    /// Sessions of workflows.
+    Workflows,
+    /// Sessions of agents; also tables that served several of the three.
+    Agents,
+    /// Memories.
+    Memories,
+    /// Documents of PgVector without content_id.
+    Vectors,
+}
+
+impl Kind {
+    /// The word of `--table` for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Teams => "v1-teams",
+            Kind::Workflows => "v1-workflows",
+            Kind::Agents => "v1-agents",
+            Kind::Memories => "v1-memories",
+            Kind::Vectors => "vectors",
+        }
+    }
+
+    /// The kind a word of `--table` stands for.
+    pub fn from_word(word: &str) -> Option<Kind> {
+        [Kind::Teams, Kind::Workflows, Kind::Agents, Kind::Memories].into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// Whether it keeps sessions.
+    pub fn is_storage(self) -> bool {
+        matches!(self, Kind::Teams | Kind::Workflows | Kind::Agents)
+    }
+
+    /// What the conversion of its rows is told.
+    pub fn mode(self) -> Mode {
+        match self {
+            Kind::Teams => Mode::Team,
+            Kind::Workflows => Mode::Workflow,
+            _ => Mode::Agent,
+        }
+    }
+}
+
+/// What a table of v1 keeps, by its columns. Source: `agno/storage/`, `agno/memory/` and `agno/vectordb/pgvector/` of Agno 1.0.0
+/// to 1.8.4, `phi/storage/` of phidata 2.7.10.
+pub fn kind_of(shape: &Shape) -> Option<Kind> {
+    let has = |columns: &[&str]| columns.iter().all(|column| shape.column(column).is_some());
+    if has(&["session_type"]) || has(&["memory_id"]) {
+        return None;
+    }
+    if has(&["id", "name", "meta_data", "filters", "content", "embedding", "usage"]) {
+        return (!has(&["content_id"])).then_some(Kind::Vectors);
+    }
+    let session =
+        has(&["session_id", "session_data", "created_at", "updated_at"]) && (has(&["extra_data"]) || has(&["user_data"]));
+    if session && (has(&["memory"]) || has(&["workflow_name", "runs"])) {
+        let (agent, team) = (has(&["agent_id", "agent_data"]), has(&["team_id", "team_data"]));
+        let workflow = has(&["workflow_id", "workflow_data"]) || has(&["workflow_name", "runs"]);
+        return match (agent, team, workflow) {
+            (false, true, false) => Some(Kind::Teams),
+            (false, false, true) => Some(Kind::Workflows),
+            (false, false, false) => None,
+            // Of several modes: the kind is decided row by row.
+            _ => Some(Kind::Agents),
+        };
+    }
+    (has(&["id", "user_id", "memory", "created_at", "updated_at"]) && shape.columns.len() <= 6).then_some(Kind::Memories)
+}
+
+/// A v1 table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// The number of its database among the sources.
+    pub source: usize,
+    /// Its name.
+    pub name: String,
+    /// What it keeps.
+    pub kind: Kind,
+    /// What it has.
+    pub shape: Shape,
+}
+
+/// The v1 tables of a database.
+pub fn tables(catalog: &Catalog, source: usize) -> Vec<Table> {
+    let of = |(name, shape): (&String, &Shape)| {
+        kind_of(shape).map(|kind| Table { source, name: name.clone(), kind, shape: shape.clone() })
+    };
+    catalog.tables.iter().filter_map(of).collect()
+}
+
+/// The columns of a session row, in the order of [`SessionRow`].
+const SESSION: [&str; 18] = [
+    "session_id",
+    "user_id",
+    "agent_id",
+    "team_id",
+    "workflow_id",
+    "workflow_name",
+    "team_session_id",
+    "memory",
+    "session_data",
+    "extra_data",
+    "agent_data",
+    "team_data",
+    "workflow_data",
+    "runs",
+    "user_data",
+    "session_state",
+    "created_at",
+    "updated_at",
+];
+
+/// The columns of a memory row, in the order of [`MemoryRow`].
+const MEMORY: [&str; 5] = ["id", "user_id", "memory", "created_at", "updated_at"];
+
+/// Rows of a page. A page of a server comes whole: a row may be large.
+const PAGE: usize = 50;
+
+/// The fields of a row, as bytes.
+pub type Fields<'f> = &'f [Option<&'f [u8]>];
+
+impl Table {
+    /// The column its rows are read in the order of.
+    pub fn key(&self) -> &'static str {
+        if self.kind.is_storage() { "session_id" } else { "id" }
+    }
+
+    fn select(&self, backend: &dyn Backend) -> String {
+        let columns: &[&str] = if self.kind.is_storage() { &SESSION } else { &MEMORY };
+        let dialect = backend.dialect();
+        let column = |name: &&str| match self.shape.column(name) {
+            Some(_) => dialect.as_text(&dialect.quote(name)),
+            None => "NULL".to_owned(),
+        };
+        let columns = columns.iter().map(column).collect::<Vec<_>>().join(", ");
+        format!("SELECT {columns} FROM {}", dialect.table(&self.name))
+    }
+
+    /// Calls `each` with the rows after a key, a page of them; returns the last key, `None` when there are no more.
+    pub fn page(
+        &self,
+        backend: &mut dyn Backend,
+        after: Option<&str>,
+        each: &mut dyn FnMut(Fields<'_>) -> Result<()>,
+    ) -> Result<Option<String>> {
+        let key = backend.dialect().quote(self.key());
+        let from = after.map_or(format!("{key} IS NOT NULL"), |_| format!("{key} > $1"));
+        let sql = format!("{} WHERE {from} ORDER BY {key} LIMIT {PAGE}", self.select(backend));
+        let parameters: Vec<Value> = after.map(Value::from).into_iter().collect();
+        let mut last = None;
+        backend.scan(&sql, &parameters, &mut |fields| {
+            // Keys that are no UTF-8 are rejected by the conversion; what follows them is found by what they look like.
+            last = fields.first().copied().flatten().map(|key| String::from_utf8_lossy(key).into_owned());
+            each(fields).map(|()| true)
+        })?;
+        Ok(last)
+    }
+
+    /// Calls `each` with the row of a key, if there is one.
+    pub fn row(&self, backend: &mut dyn Backend, key: &str, each: &mut dyn FnMut(Fields<'_>) -> Result<()>) -> Result<()> {
+        let sql = format!("{} WHERE {} = $1", self.select(backend), backend.dialect().quote(self.key()));
+        backend.scan(&sql, &[key.into()], &mut |fields| each(fields).map(|()| true))
+    }
+
+    /// How its memories are written: JSON where the column is, else the repr of Python.
+    pub fn notation(&self) -> Notation {
+        match self.shape.column("memory").and_then(|column| column.column_type) {
+            Some(ColumnType::Json | ColumnType::Jsonb) => Notation::Json,
+            _ => Notation::Python,
+        }
+    }
+
+    /// Rows without a key, which nothing can name.
+    pub fn without_key(&self, backend: &mut dyn Backend) -> Result<u64> {
+        let dialect = backend.dialect();
+        let sql = format!("SELECT count(*) FROM {} WHERE {} IS NULL", dialect.table(&self.name), dialect.quote(self.key()));
+        number(backend, &sql).map(|count| count.unwrap_or(0).unsigned_abs())
+    }
+
+    /// The earliest created_at of its rows, in seconds since 1970.
+    pub fn earliest(&self, backend: &mut dyn Backend) -> Result<Option<i64>> {
+        let sql = format!("SELECT min(created_at) FROM {} WHERE created_at > 0", backend.dialect().table(&self.name));
+        number(backend, &sql)
+    }
+}
+
+fn number(backend: &mut dyn Backend, sql: &str) -> Result<Option<i64>> {
+    Ok(backend.query(sql, &[])?.into_iter().flatten().flatten().next().and_then(|text| text.parse().ok()))
+}
+
+/// A session row of fields in the order of the page.
+pub fn session_row<'f>(fields: Fields<'f>) -> SessionRow<'f> {
+    let field = |at: usize| fields.get(at).copied().flatten();
+    SessionRow {
+        session_id: field(0),
+        user_id: field(1),
+        agent_id: field(2),
+        team_id: field(3),
+        workflow_id: field(4),
+        workflow_name: field(5),
+        team_session_id: field(6),
+        memory: field(7),
+        session_data: field(8),
+        extra_data: field(9),
+        agent_data: field(10),
+        team_data: field(11),
+        workflow_data: field(12),
+        runs: field(13),
+        user_data: field(14),
+        session_state: field(15),
+        created_at: field(16),
+        updated_at: field(17),
+    }
+}
+
+/// A memory row of fields in the order of the page.
+pub fn memory_row<'f>(fields: Fields<'f>) -> MemoryRow<'f> {
+    let field = |at: usize| fields.get(at).copied().flatten();
+    MemoryRow { id: field(0), user_id: field(1), memory: field(2), created_at: field(3), updated_at: field(4) }
+}

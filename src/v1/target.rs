@@ -1,0 +1,231 @@
+//! The tables of v2 that converted rows go to: made when missing, written in the shape they have.
+
+use crate::backend::{Backend, Value};
+use crate::convert::runs::ListText;
+use crate::convert::v1::{Memory, Session};
+use crate::discover::{Found, Survey};
+use crate::engine::{Course, Engine, Moves};
+use crate::error::Stop;
+use crate::plan::Action;
+use crate::schema::tables::{MEMORIES, NewTable, RUNS, SESSIONS, TableType};
+use crate::schema::versions::newest;
+use crate::schema::{ColumnShape, Shape};
+use anyhow::{Result, anyhow};
+use semver::Version;
+use std::collections::HashMap;
+
+/// A table that rows are written to.
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    shape: Shape,
+    /// Of sessions: the runs table and its shape, at schema 3.0.0.
+    pub runs: Option<(String, Shape)>,
+    /// JSON is encoded twice, as Agno 2 on SQLite writes it.
+    twice: bool,
+}
+
+/// The table of a type to write to: the named one, the only one, or the one with the default name.
+pub fn choose(survey: &Survey, table_type: TableType, named: Option<&str>) -> Result<String> {
+    let found: Vec<&Found> = survey.found.iter().filter(|found| found.table_type == table_type).collect();
+    let default = table_type.known().default_name;
+    Ok(match (named, found.as_slice()) {
+        (Some(name), _) => name.to_owned(),
+        (None, []) => default.to_owned(),
+        (None, [only]) => only.name.clone(),
+        (None, many) if many.iter().any(|found| found.name == default) => default.to_owned(),
+        (None, many) => {
+            let names = many.iter().map(|found| found.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(Stop::Usage(format!(
+                "there are several {table_type} tables ({names}): say which with --table {table_type}=NAME"
+            ))
+            .into());
+        }
+    })
+}
+
+/// Makes a table as Agno of the schema `to` does, when it is not there.
+pub fn make(engine: &mut Engine<'_>, table_type: TableType, name: &str, to: &Version) -> Result<bool> {
+    let observed = engine.observe()?;
+    if observed.catalog.tables.contains_key(name) {
+        return Ok(false);
+    }
+    let new: &'static NewTable = if table_type == TableType::Sessions { &SESSIONS } else { &MEMORIES };
+    let dialect = engine.backend.dialect();
+    let indexes = new.indexes.iter().map(|index| dialect.fit(&index.name(name))).collect();
+    let create = Action::CreateTable { name: name.to_owned(), table: new, parent: String::new(), indexes };
+    let statements = dialect.render(name, &create, &Shape::default(), 0).map_err(|why| anyhow!(why))?;
+    engine.backend.begin(engine.settings.lock_wait, engine.progress)?;
+    let mut made = || -> Result<()> {
+        engine.backend.make_schema()?;
+        for statement in &statements {
+            engine.backend.execute(statement, &[])?;
+        }
+        engine.backend.commit()
+    };
+    if let Err(error) = made() {
+        let _ = engine.backend.rollback();
+        return Err(error);
+    }
+    // From the oldest schema up, as any other table: an empty one takes no time.
+    engine.settings.named.tables.insert(table_type, vec![name.to_owned()]);
+    engine.settings.only = Some([table_type].into());
+    let course = Course::Up { target: to.clone(), moves: Moves::Due };
+    let observed = engine.observe()?;
+    for plan in engine.plan(&observed, &course)? {
+        if let Some(why) = plan.refusals.first() {
+            return Err(Stop::Refused(format!("{name}: {why}")).into());
+        }
+        if !plan.is_empty() {
+            engine.walk(&plan, &course).map_err(|failed| failed.error)?;
+        }
+    }
+    if table_type == TableType::Sessions && to >= newest() {
+        // Agno 3 makes its tables without it.
+        let sql = format!("ALTER TABLE {} DROP COLUMN runs", engine.backend.dialect().table(name));
+        engine.backend.execute(&sql, &[])?;
+    }
+    Ok(true)
+}
+
+impl Target {
+    /// A table that is there.
+    pub fn open(backend: &mut dyn Backend, table_type: TableType, name: &str, runs: Option<&str>) -> Result<Target> {
+        let shape = backend.shape(name)?.ok_or_else(|| anyhow!("the table {name} has gone"))?;
+        let runs = match runs {
+            Some(runs) if table_type == TableType::Sessions => backend.shape(runs)?.map(|shape| (runs.to_owned(), shape)),
+            _ => None,
+        };
+        let is_text = backend.dialect().key_is_primary();
+        let twice = is_text && table_type == TableType::Sessions && runs.is_none();
+        Ok(Target { name: name.to_owned(), shape, runs, twice })
+    }
+
+    /// Type and created_at of the sessions that are there, by id.
+    pub fn sessions(&self, backend: &mut dyn Backend, ids: &[&str]) -> Result<HashMap<String, (String, String)>> {
+        let mut there = HashMap::new();
+        for some in ids.chunks(500) {
+            let places = (1..=some.len()).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ");
+            let sql = format!(
+                "SELECT session_id, session_type, created_at FROM {} WHERE session_id IN ({places})",
+                backend.dialect().table(&self.name)
+            );
+            let values: Vec<Value> = some.iter().map(|id| Value::from(*id)).collect();
+            for row in backend.query(&sql, &values)? {
+                let mut fields = row.into_iter().map(Option::unwrap_or_default);
+                let mut next = || fields.next().unwrap_or_default();
+                there.insert(next(), (next(), next()));
+            }
+        }
+        Ok(there)
+    }
+
+    /// Writes sessions and their runs; returns how many sessions were written.
+    pub fn put_sessions(&self, backend: &mut dyn Backend, sessions: &[Session]) -> Result<u64> {
+        let json = |text: &Option<String>| match self.twice {
+            true => text.as_ref().and_then(|text| serde_json::to_string(text).ok()),
+            false => text.clone(),
+        };
+        let number = |value: Option<i64>| value.map(|value| value.to_string());
+        let fields = |session: &Session, column: &str| match column {
+            "session_id" => Some(session.session_id.clone()),
+            "session_type" => Some(session.session_type.clone()),
+            "agent_id" => session.agent_id.clone(),
+            "team_id" => session.team_id.clone(),
+            "workflow_id" => session.workflow_id.clone(),
+            "user_id" => session.user_id.clone(),
+            "session_data" => json(&session.session_data),
+            "agent_data" => json(&session.agent_data),
+            "team_data" => json(&session.team_data),
+            "workflow_data" => json(&session.workflow_data),
+            "metadata" => json(&session.metadata),
+            "summary" => json(&session.summary),
+            "created_at" => number(session.created_at),
+            "updated_at" => number(session.updated_at),
+            "runs" if self.runs.is_none() => self.list(session),
+            _ => None,
+        };
+        let columns: Vec<&ColumnShape> =
+            SESSIONS.columns.iter().filter_map(|column| self.shape.column(column.name)).collect();
+        let rows: Vec<Vec<Option<String>>> =
+            sessions.iter().map(|session| columns.iter().map(|column| fields(session, &column.name)).collect()).collect();
+        let written = backend.put(&self.name, &columns, &rows)?;
+        if let Some((name, shape)) = &self.runs {
+            let columns: Vec<&ColumnShape> = RUNS.columns.iter().filter_map(|column| shape.column(column.name)).collect();
+            let rows: Vec<Vec<Option<String>>> = sessions
+                .iter()
+                .flat_map(|session| {
+                    let columns = &columns;
+                    session.runs.iter().enumerate().map(move |(index, run)| {
+                        columns.iter().map(|column| run_field(session, index, run, &column.name)).collect()
+                    })
+                })
+                .collect();
+            backend.put(name, &columns, &rows)?;
+        }
+        Ok(written)
+    }
+
+    /// The runs as the column of that name holds them.
+    fn list(&self, session: &Session) -> Option<String> {
+        if !self.twice {
+            return session.runs_json();
+        }
+        let mut list = ListText::encoded_twice();
+        for run in &session.runs {
+            list.push(run.json.as_bytes());
+        }
+        // What was pushed is UTF-8, and escaping keeps it so.
+        list.finish().and_then(|text| String::from_utf8(text).ok())
+    }
+
+    /// Writes memories; returns how many were not there yet.
+    pub fn put_memories(&self, backend: &mut dyn Backend, memories: &[Memory]) -> Result<u64> {
+        let names = ["memory_id", "memory", "input", "user_id", "topics", "created_at", "updated_at"];
+        let columns: Vec<&ColumnShape> = names.iter().filter_map(|name| self.shape.column(name)).collect();
+        let number = |value: Option<i64>| value.map(|value| value.to_string());
+        let field = |memory: &Memory, column: &str| match column {
+            "memory_id" => Some(memory.memory_id.clone()),
+            "memory" => Some(memory.memory.clone()),
+            "input" => memory.input.clone(),
+            "user_id" => memory.user_id.clone(),
+            "topics" => memory.topics.clone(),
+            "created_at" => number(memory.created_at.or(memory.updated_at).or(Some(0))),
+            _ => number(memory.updated_at),
+        };
+        let rows: Vec<Vec<Option<String>>> =
+            memories.iter().map(|memory| columns.iter().map(|column| field(memory, &column.name)).collect()).collect();
+        backend.put(&self.name, &columns, &rows)
+    }
+
+    /// Calls `each` with the id and the session of every run that is there.
+    pub fn each_run(&self, backend: &mut dyn Backend, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
+        let Some((runs, _)) = &self.runs else { return Ok(()) };
+        let sql = format!("SELECT run_id, session_id FROM {}", backend.dialect().table(runs));
+        backend.scan(&sql, &[], &mut |fields| {
+            if let [Some(run), Some(session)] = fields {
+                each(run, session);
+            }
+            Ok(true)
+        })
+    }
+}
+
+fn run_field(session: &Session, index: usize, run: &crate::convert::v1::Run, column: &str) -> Option<String> {
+    let row = &run.row;
+    match column {
+        "run_id" => Some(row.run_id.clone()),
+        "session_id" => Some(session.session_id.clone()),
+        "run_type" => Some(row.run_type.unwrap_or(&session.session_type).to_owned()),
+        "agent_id" => row.agent_id.clone(),
+        "team_id" => row.team_id.clone(),
+        "workflow_id" => row.workflow_id.clone(),
+        "user_id" => session.user_id.clone(),
+        "parent_run_id" => row.parent_run_id.clone(),
+        "status" => row.status.clone(),
+        "run_index" => Some(index.to_string()),
+        "run_data" => Some(run.json.clone()),
+        "created_at" | "updated_at" => row.created_at.or(session.created_at).map(|at| at.to_string()),
+        _ => None,
+    }
+}
