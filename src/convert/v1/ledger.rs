@@ -30,7 +30,7 @@ pub enum Count {
     RepeatedHistory,
     /// Settings of the app inside a memory.
     Settings,
-    /// Team contexts that repeat member runs.
+    /// Team contexts that repeat member runs, or belong to other sessions.
     TeamContext,
     /// Summaries of other sessions inside a session's memory.
     ForeignSummaries,
@@ -82,7 +82,7 @@ impl Count {
             Count::MergedRuns => "runs of members merged into the team's session",
             Count::RepeatedHistory => "repeated histories dropped",
             Count::Settings => "settings of the app dropped",
-            Count::TeamContext => "team contexts that repeat member runs dropped",
+            Count::TeamContext => "team contexts that repeat runs or belong to other sessions dropped",
             Count::ForeignSummaries => "summaries of other sessions left to those",
             Count::MemoryParts => "parts of memories without a place in v2 dropped",
             Count::EmptyMemories => "memories without a text dropped",

@@ -203,7 +203,7 @@ fn converted<'t>(summary: Node<'t>, counts: &mut Counts) -> Option<Node<'t>> {
     // Read as ISO by Python; its text stays as it is.
     for key in ["updated_at", "last_updated"] {
         let updated_at = members.take(key);
-        if out.get("updated_at").is_null() && updated_at.plain().is_some_and(|text| time::iso(&text).is_some()) {
+        if out.get("updated_at").is_null() && updated_at.plain().is_some_and(|text| time::is_isoformat(&text)) {
             out.set("updated_at", updated_at);
         } else {
             counts.more(Count::MemoryParts, usize::from(!updated_at.is_null()));

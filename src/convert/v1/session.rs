@@ -100,7 +100,7 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
         Ran::Workflow
     } else {
         match (agent_id, team_id) {
-            (Some(_), Some(_)) if row.team_data.is_none() => Ran::Agent,
+            (Some(_), Some(_)) if data[1].1.is_null() => Ran::Agent,
             (Some(_), Some(_)) => has_team_run(&memory),
             (Some(_), None) => Ran::Agent,
             (None, Some(_)) => Ran::Team,
@@ -270,6 +270,8 @@ fn of_memory<'t>(
                 runs::of_context(context.take("member_interactions"), owner, &mut drafts, ledger);
                 let text = context.take("text");
                 ledger.keep(Place::Key(&Place::Root, "team_context"), if text.is_falsy() { Node::Null } else { text });
+            } else {
+                ledger.counts.one(Count::TeamContext);
             }
         }
     }

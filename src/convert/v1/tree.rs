@@ -399,6 +399,7 @@ mod tests {
         let text = format!("{{{many}\"k7\":1}}");
         let (node, _) = read(&text).expect("reads");
         assert_eq!(node.members().len(), 40);
+        assert_eq!(node.members()[0].0, "k0");
         assert_eq!(node.get("k7").as_i64(), Some(1));
     }
 
