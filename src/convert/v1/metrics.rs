@@ -63,7 +63,7 @@ impl<'t> Sum<'t> {
             Sum::Fraction(fraction) => *fraction,
         };
         // 2^53: beyond it a float does not tell one whole number from the next.
-        (fraction.fract() == 0.0 && fraction.abs() <= 9_007_199_254_740_992.0).then(|| Sum::Whole(fraction as i128))
+        (fraction.fract() == 0.0 && fraction.abs() <= 9_007_199_254_740_992.0).then_some(Sum::Whole(fraction as i128))
     }
 
     fn is_zero(&self) -> bool {
