@@ -3,9 +3,12 @@
 //! Source: `agno/storage/session` of Agno 1.8.4, `get_session_name` in `agno/os/utils.py` of 2.0.11 and 3.1.10.
 
 use super::ledger::{self, Ledger, Place};
+use super::members::Members;
 use super::metrics;
 use super::run::{Draft, Ran};
-use super::tree::{Members, Node, Text};
+use super::tree::{Node, Text};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// A column that v2 wants to be an object, as it was written; anything else is kept.
 pub fn object<'t>(name: &str, node: Node<'t>, ledger: &mut Ledger<'t>) -> Option<String> {
@@ -48,8 +51,9 @@ pub fn of_session<'t>(
     let mut added = false;
     if let Some(state) = &mut state {
         let shared = [&state_column, data.get("team_session_state"), data.get("workflow_session_state")];
+        let mut keys: HashSet<Cow<'t, str>> = state.iter().map(|(key, _)| key.clone()).collect();
         for (key, value) in shared.into_iter().flat_map(Node::members) {
-            if !state.has(key) {
+            if keys.insert(key.clone()) {
                 state.push(key.clone(), value.clone());
                 added = true;
             }

@@ -4,7 +4,8 @@
 //! `agno/db/schemas/memory.py`, `agno/session/summary.py` of 3.1.10.
 
 use super::ledger::{Count, Counts};
-use super::tree::{Members, Node};
+use super::members::Members;
+use super::tree::Node;
 use super::{Memory, MemoryRow, Notation, Rejected, SessionMemory, Storage, ids, literal, read, shapes, storable, time};
 use std::borrow::Cow;
 

@@ -3,8 +3,9 @@
 
 use super::Converted;
 use super::ledger::{Count, Counts, Ledger, Place};
+use super::members::Members;
 use super::read::read;
-use super::tree::{Members, Node};
+use super::tree::Node;
 use std::borrow::Cow;
 
 /// Merges a member's session into the session of its team. The member's runs are member runs there already; those that are

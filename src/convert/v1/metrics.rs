@@ -4,8 +4,9 @@
 //! of 3.1.10.
 
 use super::ledger::{Count, Ledger, Place};
+use super::members::Members;
 use super::shapes::COUNTS;
-use super::tree::{Members, Node};
+use super::tree::Node;
 use std::borrow::Cow;
 
 /// Whose metrics they are.

@@ -32,10 +32,12 @@
 //! byte for byte, whatever its keys are called.
 
 mod data;
+mod found;
 pub mod ids;
 pub mod ledger;
 pub mod literal;
 pub mod media;
+pub mod members;
 mod memory;
 pub mod merge;
 pub mod message;
@@ -46,6 +48,7 @@ pub mod runs;
 mod session;
 pub mod shapes;
 pub mod time;
+mod tools;
 pub mod tree;
 pub mod validator;
 pub mod workflow;
