@@ -3,9 +3,12 @@
 //! Source: `agno/storage/session` of Agno 1.8.4, `get_session_name` in `agno/os/utils.py` of 2.0.11 and 3.1.10.
 
 use super::ledger::{self, Ledger, Place};
+use super::members::Members;
 use super::metrics;
 use super::run::{Draft, Ran};
-use super::tree::{Members, Node, Text};
+use super::tree::{Node, Text};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// A column that v2 wants to be an object, as it was written; anything else is kept.
 pub fn object<'t>(name: &str, node: Node<'t>, ledger: &mut Ledger<'t>) -> Option<String> {
@@ -48,8 +51,9 @@ pub fn of_session<'t>(
     let mut added = false;
     if let Some(state) = &mut state {
         let shared = [&state_column, data.get("team_session_state"), data.get("workflow_session_state")];
+        let mut keys: HashSet<Cow<'t, str>> = state.iter().map(|(key, _)| key.clone()).collect();
         for (key, value) in shared.into_iter().flat_map(Node::members) {
-            if !state.has(key) {
+            if keys.insert(key.clone()) {
                 state.push(key.clone(), value.clone());
                 added = true;
             }
@@ -72,24 +76,24 @@ pub fn of_session<'t>(
 
 /// AgentOS shows the first thing the user said as the name of a session, and breaks when that is a list.
 fn name<'t>(drafts: &[Draft<'t>], session_id: &str, ran: Ran) -> Option<Node<'t>> {
-    let first = |drafts: &mut dyn Iterator<Item = &Node<'t>>| -> Option<Node<'t>> {
-        let said = |message: &&Node<'t>| {
-            matches!(message.get("role"), Node::Text(role) if role.is("user")) && !message.get("content").is_falsy()
-        };
-        drafts.flat_map(Node::items).find(said).map(|message| message.get("content").clone())
-    };
-    let messages = |draft: &'_ Draft<'t>| -> Vec<Node<'t>> {
-        let mut lists = vec![draft.members.get("messages").clone()];
-        lists.extend(draft.members.get("step_executor_runs").items().iter().take(1).map(|run| run.get("messages").clone()));
-        lists
-    };
-    // Cloning is only worth it where a list is at all possible.
-    let all: Vec<Node<'t>> = drafts.iter().take(8).flat_map(messages).collect();
-    let own: Vec<Node<'t>> = drafts.iter().filter(|draft| draft.ran == ran).take(1).flat_map(messages).collect();
-    let list = [first(&mut all.iter()), first(&mut own.iter())].into_iter().flatten().find(Node::is_list)?;
+    // For a team, releases differ in whether they look at its members' runs.
+    let own = drafts.iter().filter(|draft| draft.ran == ran);
+    let list = [first_said(drafts.iter()), first_said(own)].into_iter().flatten().find(|content| content.is_list())?;
     let text = list.items().iter().find_map(|part| match part {
         Node::Text(text) if !text.is_empty() => Some(text.clone()),
         part => part.get("text").filled_text().cloned(),
     });
     Some(Node::Text(text.unwrap_or_else(|| Text::of(session_id.to_owned()))))
+}
+
+/// The content of the first message of a user, for a workflow also in the first run it called.
+fn first_said<'d, 't: 'd>(drafts: impl Iterator<Item = &'d Draft<'t>>) -> Option<&'d Node<'t>> {
+    let said = |message: &&Node<'t>| {
+        matches!(message.get("role"), Node::Text(role) if role.is("user")) && !message.get("content").is_falsy()
+    };
+    let messages = |draft: &'d Draft<'t>| {
+        let called = draft.members.get("step_executor_runs").items().iter().take(1);
+        draft.members.get("messages").items().iter().chain(called.flat_map(|run| run.get("messages").items()))
+    };
+    drafts.flat_map(messages).find(said).map(|message| message.get("content"))
 }

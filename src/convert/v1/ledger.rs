@@ -1,6 +1,9 @@
 //! What a conversion leaves out: nothing without keeping it or counting it.
 
-use super::tree::{Members, Node};
+use super::members::Members;
+use super::tree::Node;
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 /// What can be counted.
@@ -30,7 +33,7 @@ pub enum Count {
     RepeatedHistory,
     /// Settings of the app inside a memory.
     Settings,
-    /// Team contexts that repeat member runs.
+    /// Team contexts that repeat member runs, or belong to other sessions.
     TeamContext,
     /// Summaries of other sessions inside a session's memory.
     ForeignSummaries,
@@ -82,7 +85,7 @@ impl Count {
             Count::MergedRuns => "runs of members merged into the team's session",
             Count::RepeatedHistory => "repeated histories dropped",
             Count::Settings => "settings of the app dropped",
-            Count::TeamContext => "team contexts that repeat member runs dropped",
+            Count::TeamContext => "team contexts that repeat runs or belong to other sessions dropped",
             Count::ForeignSummaries => "summaries of other sessions left to those",
             Count::MemoryParts => "parts of memories without a place in v2 dropped",
             Count::EmptyMemories => "memories without a text dropped",
@@ -190,15 +193,22 @@ pub fn file<'t>(members: &mut Members<'t>, left: Members<'t>) {
         Node::Null => Members::new(),
         other => [("agno_v1".into(), other)].into_iter().collect(),
     };
+    let mut names: HashSet<Cow<'t, str>> = agno_v1.iter().map(|(name, _)| name.clone()).collect();
     for (place, value) in left {
         let mut name = place.clone();
         // The same place can only be taken by an earlier conversion of another row.
         let mut number = 2;
-        while agno_v1.has(&name) && *agno_v1.get(&name) != value {
+        loop {
+            if names.insert(name.clone()) {
+                agno_v1.push(name, value);
+                break;
+            }
+            if *agno_v1.get(&name) == value {
+                break;
+            }
             name = format!("{place}:{number}").into();
             number += 1;
         }
-        agno_v1.set(name, value);
     }
     members.set("agno_v1", Node::object(agno_v1));
 }

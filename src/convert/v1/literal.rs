@@ -4,8 +4,9 @@
 //! `str(memory)`. Own reader, not the crate `py_literal`: that one copies every string, turns numbers into big integers and
 //! floats, and recurses without a limit.
 
+use super::members::Members;
 use super::read::{Broken, Oddities, number_length};
-use super::tree::{Members, Node, Text};
+use super::tree::{Node, Text};
 use crate::convert::scan;
 use std::borrow::Cow;
 

@@ -5,8 +5,9 @@
 
 use super::ids;
 use super::ledger::{Count, Ledger, Place};
+use super::members::Members;
 use super::shapes;
-use super::tree::{Members, Node, Text};
+use super::tree::{Node, Text};
 use super::validator::{self, Fields};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -4,7 +4,8 @@
 //! `agno/db/schemas/memory.py`, `agno/session/summary.py` of 3.1.10.
 
 use super::ledger::{Count, Counts};
-use super::tree::{Members, Node};
+use super::members::Members;
+use super::tree::Node;
 use super::{Memory, MemoryRow, Notation, Rejected, SessionMemory, Storage, ids, literal, read, shapes, storable, time};
 use std::borrow::Cow;
 
@@ -203,7 +204,7 @@ fn converted<'t>(summary: Node<'t>, counts: &mut Counts) -> Option<Node<'t>> {
     // Read as ISO by Python; its text stays as it is.
     for key in ["updated_at", "last_updated"] {
         let updated_at = members.take(key);
-        if out.get("updated_at").is_null() && updated_at.plain().is_some_and(|text| time::iso(&text).is_some()) {
+        if out.get("updated_at").is_null() && updated_at.plain().is_some_and(|text| time::is_isoformat(&text)) {
             out.set("updated_at", updated_at);
         } else {
             counts.more(Count::MemoryParts, usize::from(!updated_at.is_null()));

@@ -2,9 +2,11 @@
 //! storage.
 
 use super::Converted;
-use super::ledger::{Count, Ledger, Place};
+use super::ledger::{Count, Counts, Ledger, Place};
+use super::members::Members;
 use super::read::read;
-use super::tree::{Members, Node};
+use super::tree::Node;
+use std::borrow::Cow;
 
 /// Merges a member's session into the session of its team. The member's runs are member runs there already; those that are
 /// not are put before the team run that follows them in time, or the last one. What else the member's row held is kept under
@@ -46,6 +48,10 @@ fn adopt(run: &mut super::Run, parent: &str) {
 
 fn keep(team: &mut Converted, agent_id: Option<&str>, session_data: Option<&str>) {
     let Some((member_data, _)) = session_data.and_then(|text| read(text).ok()) else { return };
+    let member_data = without_known(member_data, &team.session.runs, &mut team.counts);
+    if member_data.is_falsy() {
+        return;
+    }
     let own = team.session.session_data.take();
     let mut data = match own.as_deref().map(read) {
         Some(Ok((Node::Object { members, .. }, _))) => members,
@@ -58,6 +64,28 @@ fn keep(team: &mut Converted, agent_id: Option<&str>, session_data: Option<&str>
     super::ledger::file(&mut data, ledger.take());
     team.session.session_data = Some(Node::object(data).to_json());
     team.counts.add(&ledger.counts);
+}
+
+/// The data of a member's session without runs of the team that its shared memory repeated.
+fn without_known<'t>(data: Node<'t>, runs: &[super::Run], counts: &mut Counts) -> Node<'t> {
+    let (Node::Object { members: agno_v1, .. }, Node::Object { mut members, .. }) =
+        (data.get("agno_v1").clone(), data.clone())
+    else {
+        return data;
+    };
+    let known = |(key, value): &(Cow<'t, str>, Node<'t>)| {
+        key.starts_with("team_runs[")
+            && runs.iter().any(|run| value.get("run_id").plain().as_deref() == Some(&run.row.run_id))
+    };
+    let before = agno_v1.len();
+    let rest: Members<'t> = agno_v1.into_iter().filter(|member| !known(member)).collect();
+    counts.more(Count::MergedRuns, before - rest.len());
+    if rest.is_empty() {
+        members.take("agno_v1");
+    } else {
+        members.set("agno_v1", Node::object(rest));
+    }
+    Node::object(members)
 }
 
 #[cfg(test)]
@@ -84,15 +112,22 @@ mod tests {
     fn a_member_adds_only_what_its_team_lacks() {
         let run = |id: &str, who: &str, at: i64| format!(r#"{{"run_id":"{id}","{who}":"x","created_at":{at}}}"#);
         let mut team = converted("t", &format!(r#"{{"runs":[{},{}]}}"#, run("t1", "team_id", 10), run("t2", "team_id", 20)));
-        let member = converted("a", &format!(r#"{{"runs":[{},{}]}}"#, run("t1", "agent_id", 10), run("m", "agent_id", 15)));
+        let shared =
+            [run("t1", "agent_id", 10), run("m", "agent_id", 15), run("t2", "team_id", 20), run("t3", "team_id", 20)];
+        let member = converted("a", &format!(r#"{{"runs":[{}]}}"#, shared.join(",")));
         super::member(&mut team, member);
         let ids: Vec<_> = team.session.runs.iter().map(|run| run.row.run_id.as_str()).collect();
         assert_eq!(ids, ["t1", "m", "t2"]);
         assert_eq!(team.session.runs[1].row.parent_run_id.as_deref(), Some("t2"));
         assert!(team.session.runs[1].json.contains(r#""parent_run_id":"t2""#));
-        assert_eq!(team.counts.of(Count::MergedRuns), 1);
+        assert_eq!(team.counts.of(Count::MergedRuns), 2);
         let data = team.session.session_data.expect("has data");
-        assert_eq!(data, r#"{"session_state":{"x":1},"agno_v1":{"member_sessions.a":{"session_state":{"x":1}}}}"#);
+        assert!(
+            data.starts_with(
+                r#"{"session_state":{"x":1},"agno_v1":{"member_sessions.a":{"session_state":{"x":1},"agno_v1":{"#
+            )
+        );
+        assert!(data.contains("\"t3\"") && !data.contains("\"t2\""), "{data}");
     }
 }
 

@@ -4,9 +4,10 @@
 
 use super::ledger::{Count, Ledger};
 use super::media::{self, At, Kind, Medium, Packing};
+use super::members::Members;
 use super::metrics;
 use super::shapes;
-use super::tree::{Members, Node, Text};
+use super::tree::{Node, Text};
 use super::validator;
 
 /// The media of messages.

@@ -4,8 +4,9 @@
 //! of 3.1.10.
 
 use super::ledger::{Count, Ledger, Place};
+use super::members::Members;
 use super::shapes::COUNTS;
-use super::tree::{Members, Node};
+use super::tree::Node;
 use std::borrow::Cow;
 
 /// Whose metrics they are.
@@ -116,12 +117,14 @@ impl<'t> Gathered<'t> {
         COUNTS.iter().position(|count| *count == name).map(|at| &mut self.counts[at])
     }
 
-    /// Sets a count unless it has a value.
-    fn fill(&mut self, name: &str, value: Sum<'t>) {
-        if let Some(slot) = self.count(name) {
-            if slot.as_ref().is_none_or(Sum::is_zero) {
+    /// Sets a count unless it has a value; says whether it was set, or had nothing to say.
+    fn fill(&mut self, name: &str, value: Sum<'t>) -> bool {
+        match self.count(name) {
+            Some(slot) if slot.as_ref().is_none_or(Sum::is_zero) => {
                 *slot = Some(value);
+                true
             }
+            _ => value.is_zero(),
         }
     }
 }
@@ -137,7 +140,9 @@ pub fn convert<'t>(node: Node<'t>, of: Of, place: Place<'_>, ledger: &mut Ledger
         take(&mut gathered, key, value, of, &place, ledger);
     }
     for (name, value) in std::mem::take(&mut gathered.spare) {
-        gathered.fill(name, value);
+        if !gathered.fill(name, value) {
+            ledger.counts.one(Count::MetricsParts);
+        }
     }
     let mut out = Members::new();
     for (name, count) in COUNTS.into_iter().zip(gathered.counts) {
@@ -205,7 +210,11 @@ fn take<'t>(
             gathered.first_token = Some(first.unwrap_or(value));
         }
         (name, Ok(Some(sum))) if COUNTS.contains(&name) => match sum.count() {
-            Some(sum) => gathered.fill(name, sum),
+            Some(sum) => {
+                if !gathered.fill(name, sum) {
+                    ledger.keep(here, value);
+                }
+            }
             None => ledger.keep(here, value),
         },
         (name, Err(())) if COUNTS.contains(&name) || KNOWN.contains(&name) => ledger.keep(here, value),

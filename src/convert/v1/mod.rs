@@ -32,10 +32,12 @@
 //! byte for byte, whatever its keys are called.
 
 mod data;
+mod found;
 pub mod ids;
 pub mod ledger;
 pub mod literal;
 pub mod media;
+pub mod members;
 mod memory;
 pub mod merge;
 pub mod message;
@@ -46,6 +48,7 @@ pub mod runs;
 mod session;
 pub mod shapes;
 pub mod time;
+mod tools;
 pub mod tree;
 pub mod validator;
 pub mod workflow;
@@ -150,9 +153,9 @@ pub struct Context<'c> {
     pub storage: Storage,
     /// What the table was made for: decides where a row has no id that says it.
     pub mode: Mode,
-    /// The earliest created_at of the table, in seconds since 1970: for rows without any time.
+    /// The earliest created_at of the table, in seconds since 1970: for rows without any time. The target wants one.
     pub earliest: Option<i64>,
-    /// Whether another session has a run with this id.
+    /// Whether another session, one with another session_id, has a run with this id.
     pub taken: Option<&'c dyn Fn(&str) -> bool>,
 }
 
@@ -254,7 +257,7 @@ pub struct SessionMemory {
 }
 
 impl SessionMemory {
-    /// Of two copies of a memory, the newer one: the other came first when neither says when it changed.
+    /// Of two copies of a memory the one that changed later, or `other` when they do not differ in that.
     pub fn newer(self, other: SessionMemory) -> SessionMemory {
         let time = |memory: &SessionMemory| memory.last_updated.as_deref().map(|text| (time::epoch(text), text.to_owned()));
         if time(&self) > time(&other) { self } else { other }

@@ -1,6 +1,7 @@
 //! Reads JSON as Python writes it into a [`Node`] tree: strict, except for NaN and Infinity.
 
-use super::tree::{Members, Node, Text};
+use super::members::Members;
+use super::tree::{Node, Text};
 use memchr::memchr2;
 use std::borrow::Cow;
 
@@ -353,6 +354,7 @@ mod tests {
             "\"\\u12g4\"",
             "\"\t\"",
             "[1]]",
+            "\"\u{1f}\"",
             "'a'",
             "None",
             "infinity",

@@ -5,10 +5,12 @@
 
 use super::ledger::{self, Count, Ledger, Place};
 use super::media::{self, At, Kind, Medium, Packing};
+use super::members::Members;
 use super::message;
 use super::metrics;
 use super::shapes;
-use super::tree::{Members, Node, Text};
+use super::tools;
+use super::tree::{Node, Text};
 use std::borrow::Cow;
 
 /// What ran.
@@ -113,7 +115,7 @@ pub fn convert<'t>(
     media(&mut members, at, &mut ledger);
     if members.has("tools") {
         let tools = members.take("tools");
-        members.set_some("tools", convert_tools(tools, at.key("tools"), &mut ledger));
+        members.set_some("tools", tools::list(tools, at.key("tools"), &mut ledger));
     }
     if members.has("metrics") {
         let value = members.take("metrics");
@@ -253,38 +255,6 @@ fn said<'t>(members: &mut Members<'t>, transcript: Text<'t>, at: At<'_>, ledger:
     } else if *members.get("content") != transcript && !answered {
         ledger.keep(at.key("response_audio").key("transcript").place, transcript);
     }
-}
-
-fn convert_tools<'t>(node: Node<'t>, at: At<'_>, ledger: &mut Ledger<'t>) -> Node<'t> {
-    let Node::List { items, source } = node else {
-        ledger.keep(at.place, node);
-        return Node::Null;
-    };
-    if items.is_empty() {
-        return Node::List { items, source };
-    }
-    let tools = items.into_iter().enumerate().map(|(index, item)| match item {
-        Node::Object { members, .. } => tool(members, at.index(index), ledger),
-        other => other,
-    });
-    Node::list(tools.collect())
-}
-
-/// Up to 1.4 a tool call was stored as the message of its result.
-fn tool<'t>(mut members: Members<'t>, at: At<'_>, ledger: &mut Ledger<'t>) -> Node<'t> {
-    if members.has("content") {
-        let content = members.take("content");
-        if let Some(second) = members.fill("result", content) {
-            ledger.keep(at.key("content").place, second);
-        }
-    }
-    if members.has("metrics") {
-        let value = members.take("metrics");
-        let value = metrics::of_tool(value, at.key("metrics").place, ledger);
-        members.set_some("metrics", value);
-    }
-    message::whole(&mut members, "created_at");
-    Node::object(members)
 }
 
 /// v1 stores no input: the team's history and AgentOS read it.

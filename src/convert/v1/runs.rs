@@ -3,8 +3,9 @@
 use super::ids;
 use super::ledger::{Count, Ledger, Place};
 use super::media::At;
+use super::members::Members;
 use super::run::{self, Draft, Owner, Ran};
-use super::tree::{Members, Node};
+use super::tree::Node;
 use std::collections::{HashMap, HashSet};
 
 /// The runs of a memory, as a list without wrappers; `Err`: what they are instead.

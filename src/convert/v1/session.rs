@@ -3,10 +3,11 @@
 //! Source: `agno/storage/session` of Agno 1.8.4, `agno/session` of 2.0.11 and 3.1.10.
 
 use super::ledger::{Count, Ledger, Place};
+use super::members::Members;
 use super::read::{Oddities, read};
 use super::run::{Draft, Owner, Ran};
-use super::tree::{Members, Node};
-use super::{Context, Converted, Rejected, Run, RunRow, Session, SessionRow, data, memory, runs, storable, time, workflow};
+use super::tree::Node;
+use super::{Context, Converted, Rejected, Run, RunRow, Session, SessionRow, data, found, memory, storable, time, workflow};
 use super::{without_escaped_nul, without_nul};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -100,8 +101,8 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
         Ran::Workflow
     } else {
         match (agent_id, team_id) {
-            (Some(_), Some(_)) if row.team_data.is_none() => Ran::Agent,
-            (Some(_), Some(_)) => has_team_run(&memory),
+            (Some(_), Some(_)) if data[1].1.is_null() => Ran::Agent,
+            (Some(_), Some(_)) => found::has_team_run(&memory),
             (Some(_), None) => Ran::Agent,
             (None, Some(_)) => Ran::Team,
             (None, None) => context.mode.ran(),
@@ -114,10 +115,10 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
     };
     let mut ledger = Ledger::default();
     let root = Place::Root;
-    let found = find(ran, &mut memory, own_runs, session_id, &mut ledger).or_else(|reason| columns.reject(reason))?;
+    let found = found::find(ran, &mut memory, own_runs, session_id, &mut ledger).or_else(|reason| columns.reject(reason))?;
     // 0 would silence the app's metrics.
     let past = |time: &i64| *time > 0;
-    let first = || first_time(&found, &memory, session_id);
+    let first = || found::first_time(&found, &memory, session_id);
     let created_at = created_at.filter(past).or_else(first).or(updated_at.filter(past)).or(context.earliest);
     let owner = Owner { session_id: session_id.into(), ran, id: id.map(Cow::Borrowed), created_at };
 
@@ -133,8 +134,8 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
     ledger.keep(Place::Key(&root, "user_data"), if user_data.is_falsy() { Node::Null } else { user_data });
 
     let drafts = match ran {
-        Ran::Workflow => of_workflow(found, &data[2].1, &owner, &mut ledger),
-        _ => of_memory(found, &mut memory, &owner, &mut ledger),
+        Ran::Workflow => found::of_workflow(found, &data[2].1, &owner, &mut ledger),
+        _ => found::of_memory(found, &mut memory, &owner, &mut ledger),
     };
 
     let (summary, foreign_summaries) = memory::summary(&mut memory, session_id, user_id, &mut ledger.counts);
@@ -187,134 +188,6 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
     };
     clean(&mut session, context, &mut counts);
     Ok(Converted { session, team_session_id: owned(team_session_id), memories, foreign_summaries, counts })
-}
-
-/// The time of the first run or message.
-fn first_time(found: &[Found<'_>], memory: &Members<'_>, session_id: &str) -> Option<i64> {
-    let interactions = memory.get("team_context").get(session_id).get("member_interactions").items();
-    let of_runs = found.iter().find_map(|found| time_of(|key| found.run.get(key)));
-    of_runs.or_else(|| interactions.iter().chain(memory.get("messages").items()).find_map(time_in))
-}
-
-/// The time of a run or message, or of the first thing inside it.
-fn time_in(node: &Node<'_>) -> Option<i64> {
-    time_of(|key| node.get(key))
-}
-
-fn time_of<'n, 't: 'n>(get: impl Fn(&str) -> &'n Node<'t>) -> Option<i64> {
-    let own = get("created_at").as_i64().filter(|time| *time > 0);
-    let lists = ["messages", "member_responses", "step_responses", "step_executor_runs"];
-    let inside = || lists.iter().find_map(|key| get(key).items().iter().find_map(time_in));
-    own.or_else(inside).or_else(|| get("response").is_object().then(|| time_in(get("response")))?)
-}
-
-/// Whose session it is when agents and teams shared a table: a team's when a team ran in it. Agno 2.0 breaks on a team's run
-/// in an agent's session, never on an agent's run in a team's.
-fn has_team_run(memory: &Members<'_>) -> Ran {
-    let is_team = |element: &Node<'_>| {
-        let run = if element.get("response").is_object() { element.get("response") } else { element };
-        matches!(run, Node::Object { members, .. } if super::run::ran(members, Ran::Agent) == Ran::Team)
-    };
-    if memory.get("runs").items().iter().any(is_team) { Ran::Team } else { Ran::Agent }
-}
-
-/// A run where it was found.
-struct Found<'t> {
-    run: Members<'t>,
-    kind: workflow::Kind,
-    place: String,
-}
-
-/// The runs of a row: in its memory, those of workflow_v2 in a column of their own.
-fn find<'t>(
-    ran: Ran,
-    memory: &mut Members<'t>,
-    own_runs: Node<'t>,
-    session_id: &str,
-    ledger: &mut Ledger<'t>,
-) -> Result<Vec<Found<'t>>, &'static str> {
-    let mut column = Members::new();
-    if ran == Ran::Workflow {
-        column.set("runs", own_runs);
-    } else {
-        ledger.keep(Place::Key(&Place::Root, "runs"), own_runs);
-    }
-    let mut found = Vec::new();
-    for (from, kind, name) in
-        [(memory, workflow::Kind::Classic, "memory.runs"), (&mut column, workflow::Kind::Steps, "runs")]
-    {
-        for (index, run) in runs::of_memory(from, session_id, ledger)?.into_iter().enumerate() {
-            found.push(Found { run, kind, place: format!("{name}[{index}]") });
-        }
-    }
-    Ok(found)
-}
-
-fn of_memory<'t>(
-    found: Vec<Found<'t>>,
-    memory: &mut Members<'t>,
-    owner: &Owner<'t>,
-    ledger: &mut Ledger<'t>,
-) -> Vec<Draft<'t>> {
-    let mut found: Vec<Members<'t>> = found.into_iter().map(|found| found.run).collect();
-    let messages = memory.take("messages");
-    if found.is_empty() {
-        found.extend(runs::of_messages(messages, owner));
-    }
-    let mut drafts = runs::convert(found, owner, ledger);
-    if let Node::Object { members: contexts, .. } = memory.take("team_context") {
-        for (session, context) in contexts {
-            let Node::Object { members: mut context, .. } = context else { continue };
-            // The memory is shared: other sessions have their own context.
-            if session == owner.session_id {
-                runs::of_context(context.take("member_interactions"), owner, &mut drafts, ledger);
-                let text = context.take("text");
-                ledger.keep(Place::Key(&Place::Root, "team_context"), if text.is_falsy() { Node::Null } else { text });
-            }
-        }
-    }
-    if owner.ran == Ran::Agent { without_teams(drafts, ledger) } else { drafts }
-}
-
-/// The runs of an agent's session without those of teams, on which Agno 2.0 breaks: they are in the team's session too.
-fn without_teams<'t>(drafts: Vec<Draft<'t>>, ledger: &mut Ledger<'t>) -> Vec<Draft<'t>> {
-    let (teams, mut agents): (Vec<_>, Vec<_>) = drafts.into_iter().partition(|draft| draft.ran == Ran::Team);
-    for agent in &mut agents {
-        if teams.iter().any(|team| agent.parent.as_ref() == Some(&team.run_id)) {
-            agent.parent = None;
-            agent.members.take("parent_run_id");
-        }
-    }
-    for (index, team) in teams.into_iter().enumerate() {
-        let place = Place::Key(&Place::Root, "team_runs");
-        ledger.keep(Place::Index(&place, index), Node::object(team.members));
-    }
-    agents
-}
-
-fn of_workflow<'t>(
-    found: Vec<Found<'t>>,
-    workflow_data: &Node<'t>,
-    owner: &Owner<'t>,
-    ledger: &mut Ledger<'t>,
-) -> Vec<Draft<'t>> {
-    let names = workflow::step_names(workflow_data);
-    let mut drafts: Vec<Draft<'t>> = Vec::new();
-    let mut at: HashMap<String, usize> = HashMap::new();
-    for found in found {
-        let draft = workflow::convert(found.run, found.kind, &names, &found.place, owner, ledger);
-        match at.get(&draft.run_id) {
-            Some(index) => {
-                ledger.counts.one(Count::RepeatedRuns);
-                drafts[*index] = draft;
-            }
-            None => {
-                at.insert(draft.run_id.clone(), drafts.len());
-                drafts.push(draft);
-            }
-        }
-    }
-    drafts
 }
 
 /// New ids for runs whose ids another session took: a primary key at 3.0.0, and `up` of Agno breaks on them from 2.5.6.

@@ -37,9 +37,45 @@ pub fn iso(text: &str) -> Option<i64> {
     Some(TimeZone::UTC.to_timestamp(civil).ok()?.as_second())
 }
 
+/// Whether a text is what `datetime.isoformat()` writes, which every release of Python reads back.
+pub fn is_isoformat(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let zone = bytes.iter().skip(19).position(|byte| matches!(byte, b'+' | b'-')).map(|at| at + 19);
+    let seconds_end = zone.unwrap_or(bytes.len());
+    let digits = bytes.iter().all(|byte| byte.is_ascii_digit() || b"-:.T +".contains(byte));
+    // Before 3.11 Python reads three or six digits of a fraction only.
+    let lengths = matches!(seconds_end, 19 | 23 | 26) && matches!(bytes.len() - seconds_end, 0 | 6);
+    // A leap second is none to Python.
+    digits && lengths && bytes.get(17..19) != Some(b"60") && iso(text).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_python_reads_back() {
+        for text in
+            ["2024-05-01T10:00:00", "2024-05-01T10:00:00.123456", "2024-05-01 10:00:00", "2024-05-01T10:00:00.123+02:00"]
+        {
+            assert!(is_isoformat(text), "{text}");
+        }
+        for text in [
+            "",
+            "2024-05-01",
+            "2024-05-01T10:00",
+            "2024-05-01T10:00:00Z",
+            "2024-05-01T10:00:00.1234567",
+            "20240501T100000",
+            "2024-05-01T10:00:60",
+            "2024-13-01T10:00:00",
+            "2024-05-01T10:00:00[UTC]",
+            "2024-05-01T10:00:00+02",
+            "soon",
+        ] {
+            assert!(!is_isoformat(text), "{text}");
+        }
+    }
 
     #[test]
     fn times() {

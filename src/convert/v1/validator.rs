@@ -8,7 +8,8 @@
 //! later releases pass over, so that only keys that it knows are written, at every target version.
 
 use super::ledger::{Ledger, Place};
-use super::tree::{Members, Node};
+use super::members::Members;
+use super::tree::Node;
 
 /// What a value must be. Null never fits: it is taken out, which says the same.
 #[derive(Debug)]

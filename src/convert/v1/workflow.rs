@@ -5,12 +5,13 @@
 
 use super::ledger::{Count, Ledger, Place};
 use super::media::At;
+use super::members::Members;
 use super::message;
 use super::metrics;
 use super::run::{self, Draft, Owner, Ran};
 use super::runs;
 use super::shapes;
-use super::tree::{Members, Node};
+use super::tree::Node;
 use super::validator;
 use std::borrow::Cow;
 
