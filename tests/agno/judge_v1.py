@@ -196,8 +196,9 @@ def expect_metrics(metrics):
 def expect_message(message):
     audio = message.get("audio_output") or {}
     content = message.get("content")
-    if content is None and isinstance(audio, dict) and audio.get("transcript"):
-        content = audio["transcript"]
+    if content is None and not expect_medium(audio, False):
+        # The sound was never stored, what was said was.
+        content = audio.get("transcript")
     return {
         "role": message["role"],
         "content": content,
@@ -720,18 +721,18 @@ MANY = 10**9
 def check_session(session_id, wanted, session, problems):
     where = f"session {session_id}"
     kind = wanted["type"]
-    for key in ("user_id", f"{kind}_id", "created_at", "updated_at"):
+    for key in ("user_id", f"{kind}_id", "created_at"):
         if plain(getattr(session, key)) != wanted[key]:
             problems.append(f"{where}: {key} is {getattr(session, key)!r}, not {wanted[key]!r}")
-    have = plain(getattr(session, f"{kind}_data"))
+    have = object_or_nothing(where, f"{kind}_data", getattr(session, f"{kind}_data"), problems)
     for key, value in (wanted[f"{kind}_data"] or {}).items():
-        if not same(value, (have or {}).get(key)):
-            problems.append(f"{where}: {kind}_data.{key} is {shown((have or {}).get(key))}, not {shown(value)}")
-    if wanted.get("workflow_name") and (have or {}).get("name") != wanted["workflow_name"]:
+        if not same(value, have.get(key)):
+            problems.append(f"{where}: {kind}_data.{key} is {shown(have.get(key))}, not {shown(value)}")
+    if wanted.get("workflow_name") and have.get("name") != wanted["workflow_name"]:
         problems.append(f"{where}: workflow_data.name is {(have or {}).get('name')}, not {wanted['workflow_name']}")
     if not same(wanted["metadata"], plain(session.metadata)):
         problems.append(f"{where}: metadata is {shown(plain(session.metadata))}, not {shown(wanted['metadata'])}")
-    data = plain(session.session_data) or {}
+    data = object_or_nothing(where, "session_data", session.session_data, problems)
     if not same(wanted["state"], data.get("session_state")):
         problems.append(f"{where}: session_state is {shown(data.get('session_state'))}, not {shown(wanted['state'])}")
     differ(f"{where} session_data", wanted["session_data"], data, problems)
@@ -750,6 +751,14 @@ def check_session(session_id, wanted, session, problems):
     if wanted["summary"] != got and not (wanted["summary"] and got and wanted["summary"]["updated_at"] is None and {**got, "updated_at": None} == wanted["summary"]):
         problems.append(f"{where}: summary is {shown(got)}, not {shown(wanted['summary'])}")
     check_runs(where, wanted["runs"], [seen_run(run) for run in session.runs or []], session_id, problems)
+
+
+def object_or_nothing(where, name, value, problems):
+    value = plain(value) or {}
+    if not isinstance(value, dict):
+        problems.append(f"{where}: {name} is no object but {shown(value)}")
+        return {}
+    return value
 
 
 def without_times(metrics):
@@ -831,7 +840,7 @@ def save_and_read(reopen, session_id, wanted, problems):
         if name != "updated_at" and was[name] != now.get(name):
             problems.append(f"{where}: {name} changed from {shown(was[name])} to {shown(now.get(name))}")
     changed = []
-    check_session(session_id, {**wanted, "updated_at": plain(again.updated_at)}, again, changed)
+    check_session(session_id, wanted, again, changed)
     return [f"{problem} (when read and saved)" for problem in changed]
 
 
@@ -887,7 +896,8 @@ def continue_paused(reopen, session_id, run_id, wanted, problems):
     known = inspect.signature(agent.continue_run).parameters
     for tool in run.tools:
         answered(tool)
-    how = {"updated_tools": run.tools} if "updated_tools" in known else {"requirements": requirements(run)}
+    # Agno before 2.2 takes the tools themselves, later ones warn of that.
+    how = {"requirements": requirements(run)} if "requirements" in known else {"updated_tools": run.tools}
     result = agent.continue_run(run_id=run_id, session_id=session_id, user_id=session.user_id, **how)
     if plain(result.status) != "COMPLETED":
         problems.append(f"{where}: it ended as {plain(result.status)}: {result.content}")
@@ -995,7 +1005,9 @@ def compare(args, expected, log):
             found.append(f"{where}: raised {judge.named(e, where=True)}")
         problems.extend(found)
         for line in log.lines[start:]:
-            problems.append(f"{where}: logged {line}")
+            # It logs the messages, too.
+            if line.removeprefix("DEBUG: ") not in said:
+                problems.append(f"{where}: logged {line}")
         del log.lines[start:]
         for db in opened:
             db.db_engine.dispose()
@@ -1005,15 +1017,16 @@ def compare(args, expected, log):
     there = judge.existing(db)
     if "sessions" not in there:
         return {"tables": there}, ["no sessions table, under the name given"]
-    types = dict(map(tuple, judge.select(db, there["sessions"], "session_id", "session_type")))
+    updated = dict(map(tuple, judge.select(db, there["sessions"], "session_id", "updated_at")))
     wanted = {id: some for id, some in expected["sessions"].items() if not args.only or id in args.only}
     for id in expected["sessions"]:
-        if id not in types:
+        if id not in updated:
             problems.append(f"session {id} is missing")
-    for id in types:
+    for id in updated:
         if id not in expected["sessions"]:
             problems.append(f"session {id} was never there")
-    wanted = {id: some for id, some in wanted.items() if id in types}
+    wanted = {id: some for id, some in wanted.items() if id in updated}
+    said = {m["content"] for some in wanted.values() for run in some["runs"] for m in run["messages"] if isinstance(m["content"], str)}
 
     def check(id, found):
         kind, session = judge.find_session(reopen(), id)
@@ -1021,6 +1034,9 @@ def compare(args, expected, log):
             found.append(f"session {id} is a {kind} session, not {wanted[id]['type']}")
             return
         check_session(id, wanted[id], session, found)
+        # Agno makes up the time of a workflow session that has none.
+        if updated[id] != wanted[id]["updated_at"]:
+            found.append(f"session {id}: updated_at is {updated[id]}, not {wanted[id]['updated_at']}")
 
     for id in wanted:
         attempt(f"session {id}", check, id)
