@@ -114,18 +114,29 @@ def unwrapped(run):
 # -- what must become of it
 
 
-def content_hash(content, zipped):
-    """Of the bytes that the text in a v1 document stands for."""
+def content_bytes(content, zipped):
+    """The bytes that the text in a v1 document stands for."""
     try:
         found = base64.b64decode(content, validate=True)
     except ValueError:
-        return hashlib.sha256(content.encode()).hexdigest()
+        return content.encode()
     if zipped:
         try:
             found = zlib.decompress(found)
         except zlib.error:
             pass
-    return hashlib.sha256(found).hexdigest()
+    return found
+
+
+def hashes(found):
+    """Of bytes, and of what is left without any base64 around it: Agno 2.0 adds some to a run's media at each save."""
+    bare = found
+    while bare:
+        try:
+            bare = base64.b64decode(bare, validate=True)
+        except ValueError:
+            break
+    return {"hash": hashlib.sha256(found).hexdigest(), "bare": hashlib.sha256(bare).hexdigest()}
 
 
 def expect_medium(medium, zipped):
@@ -135,7 +146,7 @@ def expect_medium(medium, zipped):
     found = {key: medium[key] for key in ("url", "filepath", "id") if medium.get(key)}
     content = medium.get("content") or medium.get("base64_audio")
     if content:
-        found["hash"] = content_hash(content, zipped and not medium.get("id"))
+        found.update(hashes(content_bytes(content, zipped and not medium.get("id"))))
     if not set(found) - {"id"}:
         # Agno 1 lost the url: there is nothing to have.
         return None
@@ -494,8 +505,16 @@ def seen_medium(medium):
         # Agno hands it to the model as it is.
         found["hash"] = f"no bytes but text: {content[:20]}"
     elif content:
-        found["hash"] = hashlib.sha256(content).hexdigest()
+        found.update(hashes(content))
+        if wraps_media():
+            del found["hash"]
     return found
+
+
+def wraps_media():
+    import agno.run.agent
+
+    return not hasattr(agno.run.agent, "reconstruct_images")
 
 
 def seen_media(holder):
@@ -631,7 +650,7 @@ def check_media(where, wanted, got, problems):
             continue
         for a, b in zip(one, other):
             # An id is made where there is none.
-            differ(f"{where} {kind}", a, b, problems)
+            differ(f"{where} {kind}", {k: v for k, v in a.items() if not (k == "hash" and wraps_media())}, b, problems)
 
 
 def check_metrics(where, wanted, got, problems):

@@ -112,12 +112,17 @@ mod tests {
     fn a_member_adds_only_what_its_team_lacks() {
         let run = |id: &str, who: &str, at: i64| format!(r#"{{"run_id":"{id}","{who}":"x","created_at":{at}}}"#);
         let mut team = converted("t", &format!(r#"{{"runs":[{},{}]}}"#, run("t1", "team_id", 10), run("t2", "team_id", 20)));
-        let shared =
-            [run("t1", "agent_id", 10), run("m", "agent_id", 15), run("t2", "team_id", 20), run("t3", "team_id", 20)];
+        let shared = [
+            run("t1", "agent_id", 10),
+            run("m", "agent_id", 15),
+            run("late", "agent_id", 30),
+            run("t2", "team_id", 20),
+            run("t3", "team_id", 20),
+        ];
         let member = converted("a", &format!(r#"{{"runs":[{}]}}"#, shared.join(",")));
         super::member(&mut team, member);
         let ids: Vec<_> = team.session.runs.iter().map(|run| run.row.run_id.as_str()).collect();
-        assert_eq!(ids, ["t1", "m", "t2"]);
+        assert_eq!(ids, ["t1", "m", "late", "t2"]);
         assert_eq!(team.session.runs[1].row.parent_run_id.as_deref(), Some("t2"));
         assert!(team.session.runs[1].json.contains(r#""parent_run_id":"t2""#));
         assert_eq!(team.counts.of(Count::MergedRuns), 2);

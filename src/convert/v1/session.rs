@@ -224,7 +224,7 @@ fn written(draft: Draft<'_>, names: &HashMap<String, String>) -> Run {
         workflow_id: text("workflow_id"),
         parent_run_id,
         status: text("status"),
-        created_at: members.get("created_at").as_i64(),
+        created_at: members.get("created_at").as_i64().filter(|time| *time > 0),
     };
     let mut json = String::new();
     super::tree::write_members(&members, &mut json);

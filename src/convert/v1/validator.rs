@@ -274,6 +274,11 @@ mod tests {
             ),
             (&AGENT_RUN, r#"{"citations":{"urls":["x",{"url":"y"}]}}"#, r#"{"citations":{"urls":[{"url":"y"}]}}"#),
             (&AGENT_RUN, r#"{"images":["x",{"id":"i"},{"url":"u","length":1}]}"#, r#"{"images":[{"url":"u"}]}"#),
+            (
+                &AGENT_RUN,
+                r#"{"files":[{"name":"x"},{"url":"u","content":"c"}]}"#,
+                r#"{"files":[{"url":"u","content":"c"}]}"#,
+            ),
             (&AGENT_RUN, r#"{"videos":[{"url":"u","duration":"long"}]}"#, r#"{"videos":[{"url":"u"}]}"#),
             (&TEAM_RUN, r#"{"agent_id":"a","member_responses":[{"message":{}}]}"#, "{}"),
             (&WORKFLOW_RUN, r#"{"agent_id":"a","agent_name":"n","metrics":{"total_steps":1}}"#, "{}"),
