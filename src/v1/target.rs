@@ -71,8 +71,11 @@ pub fn make(engine: &mut Engine<'_>, table_type: TableType, name: &str, to: &Ver
     engine.settings.named.tables.insert(table_type, vec![name.to_owned()]);
     engine.settings.only = Some([table_type].into());
     let course = Course::Up { target: to.clone(), moves: Moves::Due };
+    engine.backend.snapshot(engine.progress)?;
     let observed = engine.observe()?;
-    for plan in engine.plan(&observed, &course)? {
+    let plans = engine.plan(&observed, &course);
+    engine.backend.rollback()?;
+    for plan in plans? {
         if let Some(why) = plan.refusals.first() {
             return Err(Stop::Refused(format!("{name}: {why}")).into());
         }

@@ -28,7 +28,7 @@ pub fn database(server: usize, fixture: &str) -> Database {
     static TEMPLATES: Mutex<BTreeSet<(usize, String)>> = Mutex::new(BTreeSet::new());
     let admin = &servers()[server];
     let process = std::process::id();
-    let template = format!("{fixture}-{process}");
+    let template = format!("{}-{process}", fixture.replace('/', "-"));
     let mut templates = TEMPLATES.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if templates.insert((server, template.clone())) {
         connect(admin).batch_execute(&format!("CREATE DATABASE \"{template}\"")).expect("a template");
@@ -40,6 +40,16 @@ pub fn database(server: usize, fixture: &str) -> Database {
     let create = format!("CREATE DATABASE \"{name}\" TEMPLATE \"{template}\"");
     connect(admin).batch_execute(&create).expect("a database");
     drop(templates);
+    let folder = tempfile::tempdir().expect("a folder");
+    Database { kind: Kind::Postgres(server), folder, path: PathBuf::new(), url: beside(admin, &name) }
+}
+
+/// A database without anything.
+pub fn empty(server: usize) -> Database {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("empty-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let admin = &servers()[server];
+    connect(admin).batch_execute(&format!("CREATE DATABASE \"{name}\"")).expect("a database");
     let folder = tempfile::tempdir().expect("a folder");
     Database { kind: Kind::Postgres(server), folder, path: PathBuf::new(), url: beside(admin, &name) }
 }

@@ -119,21 +119,27 @@ pub fn whole(members: &mut Members<'_>, key: &str) {
     }
 }
 
-/// Marks the messages that a run of Agno 1.0 repeats from history: the leading ones, but for the system's, that are those of
-/// `history`. Without the mark every run would replay all runs before it.
-pub fn mark_history<'t>(messages: &mut Node<'t>, history: &Node<'t>, ledger: &mut Ledger<'t>) {
+/// Marks the messages that a run of Agno 1.0 repeats from history: the leading ones, but for the system's and the examples the
+/// app gives the model before each run, that are those of `history`. Without the mark every run would replay all runs before
+/// it.
+pub fn mark_history<'t>(messages: &mut Node<'t>, examples: &Node<'t>, history: &Node<'t>, ledger: &mut Ledger<'t>) {
     let Node::List { items, .. } = messages else { return };
     if history.items().is_empty() {
         return;
     }
     ledger.counts.one(Count::RepeatedHistory);
-    let mut expected = history.items().iter().filter(|message| !is_system(message)).peekable();
-    for message in items.iter_mut() {
-        if is_system(message) {
-            continue;
-        }
-        match (expected.next(), message) {
-            (Some(old), Node::Object { members, source }) if same(old, members) => {
+    let expected: Vec<&Node<'t>> = history.items().iter().filter(|message| !is_system(message)).collect();
+    let mut said: Vec<&mut Node<'t>> = items.iter_mut().filter(|message| !is_system(message)).collect();
+    let is_at = |said: &[&mut Node<'t>], from: usize, these: &[&Node<'t>]| {
+        said.len() >= from + these.len() && said[from..].iter().zip(these).all(|(new, old)| same_message(old, new))
+    };
+    // History repeats the examples of earlier runs: they are skipped only when all of history follows.
+    let examples: Vec<&Node<'t>> = examples.items().iter().collect();
+    let skipped = is_at(&said, 0, &examples) && is_at(&said, examples.len(), &expected);
+    let from = if skipped { examples.len() } else { 0 };
+    for (old, message) in expected.iter().zip(said.iter_mut().skip(from)) {
+        match &mut **message {
+            Node::Object { members, source } if same(old, members) => {
                 if !members.has("from_history") {
                     *source = None;
                     members.set("from_history", Node::Bool(true));
@@ -142,6 +148,10 @@ pub fn mark_history<'t>(messages: &mut Node<'t>, history: &Node<'t>, ledger: &mu
             _ => return,
         }
     }
+}
+
+fn same_message<'t>(old: &Node<'t>, new: &Node<'t>) -> bool {
+    matches!(new, Node::Object { members, .. } if same(old, members))
 }
 
 fn is_system(message: &Node<'_>) -> bool {

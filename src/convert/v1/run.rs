@@ -107,7 +107,7 @@ pub fn convert<'t>(
             let value = members.take(key);
             let mut messages = message::list(value, at.key(key), &mut ledger);
             if key == "messages" {
-                message::mark_history(&mut messages, &history, &mut ledger);
+                message::mark_history(&mut messages, members.get("additional_input"), &history, &mut ledger);
             }
             members.set_some(key, messages);
         }

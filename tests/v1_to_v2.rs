@@ -1,0 +1,222 @@
+//! From the databases that real Agno 1.0 to 1.8 and phidata wrote to every schema of v2, and Agno goes on with them.
+
+mod support;
+
+use agno_migrate::report::Report;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::{Database, Kind, SCHEMAS, assert_same, kinds};
+
+const RELEASES: [&str; 6] = ["1.0.0", "1.1.17", "1.2.16", "1.5.10", "1.8.4", "phidata-2.7.10"];
+
+/// The name of a fixture's file, without what it ends in.
+fn stem(release: &str) -> String {
+    if release.starts_with("phidata") { release.to_owned() } else { format!("agno-{release}") }
+}
+
+fn fixture(release: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1/sqlite").join(format!("{}.db", stem(release)))
+}
+
+/// A copy of what a release wrote: nothing of it is to change.
+fn source(kind: Kind, release: &str) -> Database {
+    match kind {
+        Kind::Sqlite => {
+            let database = Database::empty();
+            std::fs::copy(fixture(release), &database.path).expect("the fixture");
+            database
+        }
+        Kind::Postgres(server) => support::postgres::database(server, &format!("../v1/postgres/{}", stem(release))),
+    }
+}
+
+fn empty(kind: Kind) -> Database {
+    match kind {
+        Kind::Sqlite => Database::empty(),
+        Kind::Postgres(server) => support::postgres::empty(server),
+    }
+}
+
+fn assert_balanced(report: &Report, what: &str) {
+    assert!(!report.converted.is_empty(), "{what}: nothing was converted");
+    for account in &report.converted {
+        assert!(account.is_balanced(), "{what}: {account:?}");
+        assert_eq!(account.rejected, 0, "{what}: {account:?}");
+    }
+}
+
+fn written(report: &Report) -> u64 {
+    report.converted.iter().map(|account| account.written).sum()
+}
+
+#[test]
+fn every_fixture_reaches_every_schema() {
+    for release in RELEASES {
+        let original = source(Kind::Sqlite, release);
+        let before = original.dump();
+        let mut runs: BTreeMap<&str, u64> = BTreeMap::new();
+        for schema in SCHEMAS {
+            let what = format!("{release} to {schema}");
+            let target = Database::empty();
+            let told = target.run(&["v1-to-v2", "--from", &original.url, "--to", schema, "--dry-run"]);
+            assert!(told.exit_code != 0 && !target.path.exists(), "{what}: a dry run made a file");
+            let arguments = ["v1-to-v2", "--from", &original.url, "--to", schema];
+            let report = target.ok(&arguments);
+            assert_balanced(&report, &what);
+            runs.insert(schema, report.converted.iter().map(|account| account.runs).sum());
+            assert_eq!(target.ok(&["current"]).current, Some(format!("v{schema}")), "{what}");
+            assert!(target.ok(&["status"]).tables.iter().all(|table| table.drift.is_empty()), "{what}: drift");
+            let done = target.dump();
+            let again = target.ok(&arguments);
+            assert_balanced(&again, &what);
+            assert_eq!(written(&again), 0, "{what}: a second run wrote");
+            assert_same(&target.dump(), &done, &what);
+            // And from there as any other database, to the same as converting to the newest at once.
+            target.ok(&["up"]);
+            let newest = Database::empty();
+            newest.ok(&["v1-to-v2", "--from", &original.url]);
+            assert_eq!(
+                target.query("SELECT run_id, session_id, run_index, run_data FROM agno_runs ORDER BY 1"),
+                newest.query("SELECT run_id, session_id, run_index, run_data FROM agno_runs ORDER BY 1"),
+                "{what}: up afterwards"
+            );
+        }
+        assert!(runs.values().all(|number| *number == runs["3.0.0"] && *number > 5), "{release}: {runs:?}");
+        assert_same(&original.dump(), &before, &format!("{release}: the source"));
+    }
+}
+
+#[test]
+fn in_the_same_database_and_what_the_app_does_stays() {
+    for kind in kinds() {
+        let database = source(kind, "1.8.4");
+        let report = database.ok(&["v1-to-v2"]);
+        assert_balanced(&report, "1.8.4");
+        database.sql(
+            "UPDATE agno_sessions SET session_data = '{\"session_state\": {\"mine\": 1}}' WHERE session_id = 'speech';
+             DELETE FROM agno_memories WHERE memory_id = (SELECT min(memory_id) FROM agno_memories)",
+        );
+        let before = database.dump();
+        let again = database.ok(&["v1-to-v2", "--storage"]);
+        assert_eq!(written(&again), 0);
+        assert_same(&database.dump(), &before, "the app's changes");
+    }
+}
+
+#[test]
+fn from_any_kind_to_any_kind() {
+    for from in kinds() {
+        for to in kinds() {
+            let what = format!("{from:?} to {to:?}");
+            let (original, target) = (source(from, "1.5.10"), empty(to));
+            let report = target.ok(&["v1-to-v2", "--from", &original.url]);
+            assert_balanced(&report, &what);
+            let sessions = "SELECT session_id, session_type, user_id FROM agno_sessions ORDER BY 1";
+            let runs = "SELECT run_id, session_id, run_type, run_index, status FROM agno_runs ORDER BY 1";
+            let memories = "SELECT memory_id, user_id, updated_at FROM agno_memories ORDER BY 1";
+            // What each release wrote on each database is a conversation of its own, but of the same shape.
+            let count = |sql: &str| target.query(sql).len();
+            assert_eq!((count(sessions), count(runs) > 50, count(memories)), (51, true, 12), "{what}");
+            assert_eq!(written(&target.ok(&["v1-to-v2", "--from", &original.url])), 0, "{what}");
+        }
+    }
+}
+
+#[test]
+fn wrong_names_and_sources_are_said() {
+    let database = source(Kind::Sqlite, "1.8.4");
+    let why = database.refused(&["v1-to-v2", "--table", "v1-agents=agent_sesions"], 6);
+    assert!(why.contains("there is no v1 table agent_sesions") && why.contains("agent_sessions"), "{why}");
+    let why = database.refused(&["v1-to-v2", "--table", "v1-memories=agent_sessions"], 6);
+    assert!(why.contains("is no v1-memories table"), "{why}");
+    let why = database.refused(&["v1-to-v2", "--table", "sessions=agent_sessions"], 6);
+    assert!(why.contains("agent_sessions is a table of v1"), "{why}");
+    let two = Database::of("2.9.0");
+    let report = two.ok(&["v1-to-v2"]);
+    assert!(report.notes.iter().any(|note| note.contains("tables of Agno 2 or 3, and none of v1")), "{:?}", report.notes);
+    let only = database.ok(&["v1-to-v2", "--table", "v1-agents=classic_sessions", "--storage"]);
+    let tables: Vec<&str> = only.converted.iter().map(|account| account.table.as_str()).collect();
+    assert!(tables.contains(&"classic_sessions") && !tables.contains(&"agent_sessions"), "{tables:?}");
+}
+
+#[test]
+fn rows_that_cannot_be_converted_are_named() {
+    let database = source(Kind::Sqlite, "1.8.4");
+    database.sql(
+        "UPDATE agent_sessions SET memory = '{\"runs\": [' WHERE session_id = 'speech';
+         UPDATE user_memories SET memory = 'import os' WHERE id = (SELECT min(id) FROM user_memories);",
+    );
+    let report = database.run(&["v1-to-v2"]);
+    assert_eq!((report.exit_code, report.failure.as_deref()), (1, None));
+    let rejected: Vec<&str> =
+        report.converted.iter().flat_map(|account| &account.rejections).map(|(id, _)| id.as_str()).collect();
+    assert!(rejected.contains(&"speech"), "{rejected:?}");
+    assert!(report.converted.iter().all(|account| account.is_balanced()), "{:?}", report.converted);
+    assert_eq!(database.one("SELECT count(*) FROM agno_sessions WHERE session_id = 'speech'"), "0");
+}
+
+#[test]
+fn two_sessions_with_one_id_both_stay() {
+    let (one, two, target) = (source(Kind::Sqlite, "1.8.4"), source(Kind::Sqlite, "1.8.4"), Database::empty());
+    // The same id in another database, of another conversation.
+    two.sql("UPDATE agent_sessions SET created_at = created_at + 5");
+    let arguments = ["v1-to-v2", "--storage", "--from", &one.url, "--from", &two.url];
+    let report = target.ok(&arguments);
+    assert_balanced(&report, "two files");
+    let sessions = |like: &str| target.one(&format!("SELECT count(*) FROM agno_sessions WHERE session_id LIKE '{like}'"));
+    assert_eq!(sessions("%:agent_sessions"), one.one("SELECT count(*) FROM agent_sessions"));
+    assert!(
+        target
+            .one("SELECT session_data FROM agno_sessions WHERE session_id = 'speech:agent_sessions'")
+            .contains("\"session_id\":\"speech\"")
+    );
+    let again = target.ok(&arguments);
+    assert_eq!(written(&again), 0, "{:?}", again.converted);
+}
+
+/// The environments of Agno releases, or none (and said).
+fn venvs() -> Option<PathBuf> {
+    let found = std::env::var_os("AGNO_VENVS").map(PathBuf::from);
+    if found.is_none() {
+        assert!(std::env::var_os("AGNO_MIGRATE_TEST_ALL").is_none(), "AGNO_VENVS names no environments");
+        eprintln!("skipped: no environments of Agno releases; see tests/agno/setup");
+    }
+    found
+}
+
+fn judge(python: &Path, arguments: &[&str]) -> std::process::Output {
+    Command::new(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agno/judge_v1.py"))
+        .args(arguments)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .expect("Python runs")
+}
+
+#[test]
+fn agno_goes_on() {
+    let Some(venvs) = venvs() else { return };
+    let python = |release: &str| venvs.join(release).join("bin/python");
+    let cases = [
+        ("3.0.0", "3.1.10", &RELEASES[..]),
+        ("2.5.6", "2.9.0", &["1.1.17", "1.8.4"][..]),
+        ("2.5.6", "3.1.10", &["1.8.4"][..]),
+        ("2.3.0", "2.4.8", &["1.2.16", "1.8.4"][..]),
+        ("2.0.0", "2.0.11", &["1.0.0", "1.8.4"][..]),
+    ];
+    for (schema, release, fixtures) in cases {
+        for from in fixtures {
+            let original = source(Kind::Sqlite, from);
+            let expected = original.folder().join("expected.json");
+            let output = judge(&python("2.9.0"), &["expect", &original.url]);
+            assert!(output.status.success(), "{from}: {}", String::from_utf8_lossy(&output.stderr));
+            std::fs::write(&expected, &output.stdout).expect("written");
+            let target = Database::empty();
+            target.ok(&["v1-to-v2", "--from", &original.url, "--to", schema]);
+            let output = judge(&python(release), &["compare", expected.to_str().expect("UTF-8"), &target.url]);
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{from} at {schema} on {release}: {said:.3000}");
+        }
+    }
+}
