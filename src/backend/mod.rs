@@ -166,6 +166,9 @@ impl From<&str> for Value {
 /// A row of an answer, each column as text; NULL is `None`.
 pub type Row = Vec<Option<String>>;
 
+/// Takes the fields of a row, each the bytes of its text or `None` for NULL, and says whether to go on.
+pub type EachRow<'e> = &'e mut dyn FnMut(&[Option<&[u8]>]) -> Result<bool>;
+
 /// Everything in a database that matters here, observed at once.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
@@ -261,12 +264,7 @@ pub trait Backend {
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>>;
 
     /// Reads rows one after the other, each field as the bytes of its text, until `each` says false or there are no more.
-    fn scan(
-        &mut self,
-        sql: &str,
-        parameters: &[Value],
-        each: &mut dyn FnMut(&[Option<&[u8]>]) -> Result<bool>,
-    ) -> Result<()>;
+    fn scan(&mut self, sql: &str, parameters: &[Value], each: EachRow<'_>) -> Result<()>;
 
     /// Inserts rows, each a text or NULL per column; one whose key is there is left as it is. Returns how many were written.
     fn put(&mut self, table: &str, columns: &[&ColumnShape], rows: &[Vec<Option<String>>]) -> Result<u64>;

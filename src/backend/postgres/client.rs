@@ -3,7 +3,7 @@
 
 use super::settings::{Settings, SslMode};
 use super::tls;
-use crate::backend::{Row, Value};
+use crate::backend::{EachRow, Row, Value};
 use crate::error::Stop;
 use crate::progress::interrupted;
 use anyhow::{Result, anyhow};
@@ -89,12 +89,7 @@ impl Client {
     }
 
     /// Reads rows one after the other until `each` says false.
-    pub fn scan(
-        &mut self,
-        sql: &str,
-        values: &[Value],
-        each: &mut dyn FnMut(&[Option<&[u8]>]) -> Result<bool>,
-    ) -> Result<()> {
+    pub fn scan(&mut self, sql: &str, values: &[Value], each: EachRow<'_>) -> Result<()> {
         let user = &self.user;
         let fail = |error: postgres::Error| explain(user, &error);
         let mut rows = self.inner.query_typed_raw(sql, typed(values)).map_err(fail)?;

@@ -9,7 +9,7 @@ mod runs;
 pub mod settings;
 mod tls;
 
-use crate::backend::{Access, Backend, Catalog, Dialect, Mended, Moved, Opening, Row, Value};
+use crate::backend::{Access, Backend, Catalog, Dialect, EachRow, Mended, Moved, Opening, Row, Value};
 use crate::error::Stop;
 use crate::plan::Action;
 use crate::progress::{Event, Progress, interrupted};
@@ -163,12 +163,7 @@ impl Backend for PostgresBackend {
         self.client.query(sql, parameters)
     }
 
-    fn scan(
-        &mut self,
-        sql: &str,
-        parameters: &[Value],
-        each: &mut dyn FnMut(&[Option<&[u8]>]) -> Result<bool>,
-    ) -> Result<()> {
+    fn scan(&mut self, sql: &str, parameters: &[Value], each: EachRow<'_>) -> Result<()> {
         self.client.scan(sql, parameters, each)
     }
 

@@ -331,12 +331,7 @@ impl Backend for SqliteBackend {
         read().map_err(explain)
     }
 
-    fn scan(
-        &mut self,
-        sql: &str,
-        parameters: &[Value],
-        each: &mut dyn FnMut(&[Option<&[u8]>]) -> Result<bool>,
-    ) -> Result<()> {
+    fn scan(&mut self, sql: &str, parameters: &[Value], each: EachRow<'_>) -> Result<()> {
         let mut statement = self.connection.prepare(sql).map_err(explain)?;
         let width = statement.column_count();
         bind(&mut statement, parameters).map_err(explain)?;

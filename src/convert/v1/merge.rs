@@ -88,6 +88,19 @@ fn without_known<'t>(data: Node<'t>, runs: &[super::Run], counts: &mut Counts) -
     Node::object(members)
 }
 
+/// Notes under `agno_v1` in session_data the id that a session had in v1.
+pub fn keep_id(session: &mut super::Session, original: &str) {
+    let own = session.session_data.take();
+    let mut data = match own.as_deref().map(read) {
+        Some(Ok((Node::Object { members, .. }, _))) => members,
+        _ => Members::new(),
+    };
+    let mut ledger = Ledger::default();
+    ledger.keep(Place::Key(&Place::Root, "session_id"), Node::text(original.to_owned()));
+    super::ledger::file(&mut data, ledger.take());
+    session.session_data = Some(Node::object(data).to_json());
+}
+
 #[cfg(test)]
 mod tests {
     use crate::convert::v1::ledger::Count;
@@ -134,17 +147,4 @@ mod tests {
         );
         assert!(data.contains("\"t3\"") && !data.contains("\"t2\""), "{data}");
     }
-}
-
-/// Notes under `agno_v1` in session_data the id that a session had in v1.
-pub fn keep_id(session: &mut super::Session, original: &str) {
-    let own = session.session_data.take();
-    let mut data = match own.as_deref().map(read) {
-        Some(Ok((Node::Object { members, .. }, _))) => members,
-        _ => Members::new(),
-    };
-    let mut ledger = Ledger::default();
-    ledger.keep(Place::Key(&Place::Root, "session_id"), Node::text(original.to_owned()));
-    super::ledger::file(&mut data, ledger.take());
-    session.session_data = Some(Node::object(data).to_json());
 }
