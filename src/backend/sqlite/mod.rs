@@ -6,7 +6,7 @@ mod observe;
 mod rehearse;
 mod runs;
 
-use super::{Access, Backend, Catalog, Dialect, Moved, Row, Value};
+use super::{Access, Backend, Catalog, Dialect, EachRow, Moved, Row, Value};
 use crate::error::Stop;
 use crate::plan::Action;
 use crate::progress::{Event, Progress, interrupted};
