@@ -4,7 +4,7 @@ use super::tree::Node;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// A key in the form of [`Text`] and its value.
+/// A key in the form of [`super::tree::Text`] and its value.
 pub type Member<'t> = (Cow<'t, str>, Node<'t>);
 
 /// Members of an object, each key once.

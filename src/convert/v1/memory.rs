@@ -73,7 +73,11 @@ fn of(mut members: Members<'_>, memory_id: String, counts: &mut Counts) -> Optio
     };
     let input = match members.take("input") {
         Node::Null => None,
-        Node::Text(text) => text.plain().map(Cow::into_owned),
+        Node::Text(text) => {
+            // The column is text: it cannot hold a lone surrogate.
+            counts.more(Count::MemoryParts, usize::from(text.plain().is_none()));
+            text.plain().map(Cow::into_owned)
+        }
         other => Some(other.to_json()),
     };
     let last_updated = members.take("last_updated").plain().map(Cow::into_owned);

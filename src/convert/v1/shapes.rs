@@ -113,7 +113,7 @@ pub static WORKFLOW_RUN: Fields = requiring(
     ],
 );
 
-/// `StepOutput`.
+/// `StepOutput`, without files: v1 could not store those of a step, and Agno 2.0 cannot save them.
 static STEP: Fields = fields(&[
     ("step_name", Text),
     ("step_id", Text),
@@ -125,7 +125,6 @@ static STEP: Fields = fields(&[
     ("images", ListOf(&IMAGE)),
     ("videos", ListOf(&VIDEO)),
     ("audio", ListOf(&AUDIO)),
-    ("files", ListOf(&FILE)),
     ("metrics", Of(&RUN_METRICS)),
     ("success", Bool),
     ("error", Text),
