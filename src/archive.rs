@@ -34,6 +34,9 @@ pub fn columns(backend: &mut dyn Backend, catalog: &Catalog) -> Result<BTreeMap<
 /// What is before the column of a value whose whole row was archived.
 const ROW: &str = "row.";
 
+/// What is before the column of a value whose place the app took: it is kept, but never put back.
+const LOST: &str = "lost.";
+
 /// Whether the archive holds whole rows of a table, by what [`columns`] found.
 pub fn has_rows(columns: &BTreeSet<String>) -> bool {
     columns.iter().any(|column| column.starts_with(ROW))
@@ -76,13 +79,12 @@ impl Archive<'_> {
     fn put(&mut self, column: &str, entry: &str, rows: &str) -> Result<u64> {
         let sql = format!(
             "INSERT INTO {archive} (table_type, table_name, row_key, column_name, value) \
-             SELECT '{word}', $1, {key}, $2, {value} FROM {own} WHERE {quoted} IS NOT NULL AND {rows} \
+             SELECT '{word}', $1, {key}, $2, {value} FROM {own} WHERE {rows} \
              ON CONFLICT (table_name, row_key, column_name) DO UPDATE SET value = excluded.value",
             archive = self.archive(),
             word = self.table_type,
             key = self.key(),
             value = self.backend.dialect().to_archive(&self.backend.dialect().quote(column)),
-            quoted = self.backend.dialect().quote(column),
             own = self.own(),
         );
         self.backend.execute(&sql, &[self.table.into(), entry.into()])
@@ -104,7 +106,12 @@ impl Archive<'_> {
     /// Keeps the values of a column of some rows; returns how many.
     pub fn keep_of(&mut self, column: &Column, rows: &str) -> Result<u64> {
         let quoted = self.backend.dialect().quote(column.name);
-        if !self.any(&format!("{quoted} IS NOT NULL AND {rows}"))? {
+        self.keep_all_of(column, &format!("{quoted} IS NOT NULL AND {rows}"))
+    }
+
+    /// Keeps the values of a column of some rows, NULLs too; returns how many.
+    pub fn keep_all_of(&mut self, column: &Column, rows: &str) -> Result<u64> {
+        if !self.any(rows)? {
             return Ok(0);
         }
         self.create()?;
@@ -137,6 +144,15 @@ impl Archive<'_> {
         );
         let parameters = [self.table.into(), column.name.into()];
         let restored = self.backend.execute(&sql, &parameters)?;
+        if over == Over::Null {
+            // What the app wrote since counts; the value it took the place of is kept, and asked for no more.
+            let own_value = self.backend.dialect().to_archive(&format!("t.{quoted}"));
+            let sql = format!(
+                "UPDATE {archive} SET column_name = '{LOST}' || column_name WHERE table_name = $1 AND column_name = $2 \
+                 AND EXISTS (SELECT 1 FROM {own} t WHERE t.{key} = {archive}.row_key AND {own_value} IS DISTINCT FROM {archive}.value)"
+            );
+            self.backend.execute(&sql, &parameters)?;
+        }
         let sql = format!("DELETE FROM {archive} WHERE table_name = $1 AND column_name = $2");
         self.backend.execute(&sql, &parameters)?;
         self.drop_if_empty()?;
@@ -159,7 +175,8 @@ impl Archive<'_> {
         self.create()?;
         let owned = self.owned();
         for column in shape.columns.iter().filter(|column| !column.generated) {
-            self.put(&column.name, &format!("{ROW}{}", column.name), &owned)?;
+            let quoted = self.backend.dialect().quote(&column.name);
+            self.put(&column.name, &format!("{ROW}{}", column.name), &format!("{quoted} IS NOT NULL AND {owned}"))?;
         }
         let sql = format!("DELETE FROM {} WHERE {owned}", self.own());
         self.backend.execute(&sql, &[])
@@ -199,6 +216,10 @@ impl Archive<'_> {
                 self.backend.execute(&sql, &parameters)?;
                 restored += 1;
             } else {
+                let sql = format!(
+                    "UPDATE {archive} SET column_name = '{LOST}' || column_name WHERE table_name = $1 AND row_key = $2"
+                );
+                self.backend.execute(&sql, &parameters)?;
                 stay.push(row);
             }
         }

@@ -194,7 +194,11 @@ pub struct NamedTable {
 impl Options {
     /// The database: `--db` or AGNO_DB_URL, else DATABASE_URL, else Agno's default.
     pub fn url(&self) -> String {
-        let given = self.db.clone().or_else(|| std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty()));
+        let given = self
+            .db
+            .clone()
+            .filter(|url| !url.is_empty())
+            .or_else(|| std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty()));
         given.unwrap_or_else(|| crate::backend::url::DEFAULT_URL.to_owned())
     }
 

@@ -326,7 +326,12 @@ fn current(options: &Options, check: bool, progress: &mut dyn Progress, report: 
             table.table_type.is_stamped() && (table.table_type != TableType::Runs || table.stamp != Stamp::None)
         });
         let lowest = counted.clone().filter_map(|table| table.stamp.version()).min();
-        report.current = Some(format!("v{}", lowest.unwrap_or_else(|| oldest())));
+        let unknown = counted.clone().find_map(|table| match &table.stamp {
+            Stamp::Unknown(text) => Some(format!("v{}", text.trim_start_matches('v'))),
+            _ => None,
+        });
+        // What cannot be read is printed as it is, when there is nothing else.
+        report.current = lowest.map(|version| format!("v{version}")).or(unknown).or_else(|| Some(format!("v{}", oldest())));
         if found.is_empty() {
             report
                 .notes
@@ -349,7 +354,7 @@ fn current(options: &Options, check: bool, progress: &mut dyn Progress, report: 
         if check {
             let latest = Course::Up { target: newest().clone(), moves: Moves::Due };
             let pending = engine.plan(&observed, &latest)?.iter().any(|plan| !plan.is_empty());
-            checked(pending, report);
+            checked(pending, has_unknown(&observed), report);
         }
         Ok(())
     })
@@ -372,14 +377,19 @@ fn status(options: &Options, check: bool, progress: &mut dyn Progress, report: &
             report.tables.push(row);
         }
         if check {
-            checked(plans.iter().any(|plan| !plan.is_empty()), report);
+            checked(plans.iter().any(|plan| !plan.is_empty()), has_unknown(&observed), report);
         }
         Ok(())
     })
 }
 
-fn checked(pending: bool, report: &mut Report) {
-    if report.tables.iter().any(|table| !table.drift.is_empty()) {
+/// Whether a stamp is not known: nobody can say that such a table is right.
+fn has_unknown(observed: &Observed) -> bool {
+    observed.survey.found.iter().any(|table| matches!(table.stamp, Stamp::Unknown(_)))
+}
+
+fn checked(pending: bool, unknown: bool, report: &mut Report) {
+    if unknown || report.tables.iter().any(|table| !table.drift.is_empty()) {
         report.exit_code = DRIFT;
     } else if pending {
         report.exit_code = PENDING;

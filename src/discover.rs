@@ -221,11 +221,42 @@ fn assign_runs(
                 table.runs = Some(by_key(&table.name).map_or_else(|| runs_name(&table.name), |runs| (*runs).to_owned()));
             }
         }
-        Some([runs]) if sessions.len() == 1 => sessions[0].runs = Some(runs.clone()),
+        Some([runs]) if sessions.len() == 1 => {
+            let own = sessions[0].name.clone();
+            let by_name = runs_name(&own);
+            let other = by_key(&own)
+                .map(|name| (*name).to_owned())
+                .or_else(|| runs_tables.contains(&by_name.as_str()).then_some(by_name));
+            match other {
+                Some(other) if other != *runs && !catalog.tables.contains_key(runs) => survey
+                    .refusals
+                    .push(format!("there is no table {runs}, and {other} has the runs of {own}: correct --table runs=")),
+                _ => sessions[0].runs = Some(runs.clone()),
+            }
+        }
         Some(_) => survey.refusals.push(format!(
             "--table runs= needs exactly one sessions table, and there are {}: name it with --table sessions=NAME",
             sessions.len()
         )),
+    }
+    let owners: Vec<(String, String)> =
+        survey.found.iter().filter_map(|found| Some((found.runs.clone()?, found.name.clone()))).collect();
+    for (at, (runs, own)) in owners.iter().enumerate() {
+        if let Some((_, other)) = owners[..at].iter().find(|(earlier, _)| earlier.eq_ignore_ascii_case(runs)) {
+            survey.refusals.push(format!(
+                "the sessions tables {other} and {own} would share the runs table {runs}: migrate them one by one, with --table \
+                 sessions=NAME and --table runs=NAME"
+            ));
+        }
+        let parents = catalog.tables.get(runs).map(|shape| shape.foreign_keys.iter().map(|key| key.parent.as_str()));
+        let parents: Vec<&str> = parents.into_iter().flatten().collect();
+        if !parents.is_empty() && !parents.iter().any(|parent| parent.eq_ignore_ascii_case(own)) {
+            survey.refusals.push(format!(
+                "the runs table of {own} would be {runs}, and that belongs to {}: name another with --table sessions={own} --table \
+                 runs=NAME",
+                parents.join(", ")
+            ));
+        }
     }
     let mut at = survey.found.len();
     while at > 0 {

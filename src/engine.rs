@@ -282,7 +282,16 @@ impl Engine<'_> {
     pub fn observe(&mut self) -> Result<Observed> {
         let catalog = self.backend.catalog()?;
         let stamps = stamps::read(self.backend, &catalog, &self.settings.versions_table)?;
-        let survey = discover::survey(&catalog, &stamps, &self.settings.named, &self.settings.versions_table);
+        let versions = &self.settings.versions_table;
+        let mut survey = discover::survey(&catalog, &stamps, &self.settings.named, versions);
+        if versions != VERSIONS_TABLE
+            && !catalog.tables.contains_key(versions)
+            && catalog.tables.contains_key(VERSIONS_TABLE)
+        {
+            survey.refusals.push(format!(
+                "there is no table {versions}, and the database has {VERSIONS_TABLE}: correct --table versions="
+            ));
+        }
         let archived = archive::columns(self.backend, &catalog)?;
         Ok(Observed { catalog, survey, archived, dialect: self.backend.dialect() })
     }
@@ -325,6 +334,15 @@ impl Engine<'_> {
             }
             return Ok(plan);
         };
+        let is_runs = |found: &&Found| found.table_type == TableType::Runs && Some(&found.name) == table.runs.as_ref();
+        if let Some(Stamp::Unknown(text)) = observed.survey.found.iter().find(is_runs).map(|runs| &runs.stamp) {
+            plan.refusals.push(format!(
+                "its runs table is stamped {text}, which this agno-migrate does not know: update agno-migrate, or correct the stamp \
+                 in {}",
+                self.settings.versions_table
+            ));
+            return Ok(plan);
+        }
         let Some(mut state) = observed.state(table, stamp.clone()) else { return Ok(plan) };
         for leg in course.legs(table.table_type) {
             let before = plan.steps.len();

@@ -151,6 +151,9 @@ fn no_orphans(backend: &mut dyn Backend, table: &Found) -> Result<Option<String>
     );
     let orphans: Vec<String> = backend.query(&sql, &[])?.into_iter().flatten().flatten().collect();
     Ok((!orphans.is_empty()).then(|| {
-        format!("rows of {runs} have no session to go back to: {}; delete them, or restore their sessions", listed(&orphans))
+        format!(
+            "rows of {runs} have no session to go back to: {}; restore their sessions, or delete them if nobody needs them",
+            listed(&orphans)
+        )
     }))
 }

@@ -26,6 +26,8 @@ pub enum Action {
     },
     /// Add a column and fill it.
     AddColumn(Column),
+    /// Fill the NULLs of a column and make it NOT NULL.
+    Require(Column),
     /// Drop a column.
     DropColumn(Column),
     /// Create an index.
@@ -158,6 +160,7 @@ fn decide_up(step: &Step, subject: &Subject<'_>) -> Decision {
                     "the column {} is computed by the database, Agno writes to it: drop or rename it",
                     column.name
                 )),
+                (Some(there), _) if column.required && !there.required => act([Action::Require(*column)]),
                 (Some(_), false) => Decision::Holds,
                 (Some(_), true) => act([Action::Restore { column: *column, over: Over::Null }]),
                 (None, false) => act([Action::AddColumn(*column)]),
@@ -193,12 +196,18 @@ fn decide_up(step: &Step, subject: &Subject<'_>) -> Decision {
 fn decide_down(step: &Step, subject: &Subject<'_>) -> Decision {
     let shape = subject.shape;
     match step {
-        Step::CreateTable(_) => match subject.runs {
+        Step::CreateTable(table) => match subject.runs {
             Some((_, Some(_))) if !subject.runs_referenced_by.is_empty() => Decision::Refuse(format!(
                 "{} has a foreign key on the runs table, which goes: drop that key or table first",
                 subject.runs_referenced_by.join(", ")
             )),
-            Some((name, Some(_))) => act([Action::DropTable { name: name.to_owned() }]),
+            Some((name, Some(runs))) => match users_own(name, runs, table) {
+                own if own.is_empty() => act([Action::DropTable { name: name.to_owned() }]),
+                own => Decision::Refuse(format!(
+                    "{name} goes, and it has what Agno did not give it: {}; drop that first, or keep it elsewhere",
+                    own.join(", ")
+                )),
+            },
             _ => Decision::Holds,
         },
         Step::AddColumn(column) => match shape.column(column.name) {
@@ -236,6 +245,17 @@ fn decide_down(step: &Step, subject: &Subject<'_>) -> Decision {
         },
         Step::Move(rows) => act([Action::Move(*rows, Direction::Down)]),
     }
+}
+
+/// Columns, indexes and triggers of a table that are not of its declaration.
+fn users_own(name: &str, shape: &Shape, table: &NewTable) -> Vec<String> {
+    let columns = shape.columns.iter().filter(|column| table.columns.iter().all(|ours| ours.name != column.name));
+    let is_agnos = |index: &&IndexShape| index.constraint || table.indexes.iter().any(|ours| index.columns == ours.columns);
+    let indexes = shape.indexes.iter().filter(|index| !is_agnos(index));
+    let triggers = shape.definition.iter().flat_map(|definition| &definition.triggers);
+    let columns = columns.map(|column| format!("column {} of {name}", column.name));
+    let indexes = indexes.map(|index| format!("index {}", index.name));
+    columns.chain(indexes).chain(triggers.map(|(trigger, _)| format!("trigger {trigger}"))).collect()
 }
 
 fn act(actions: impl IntoIterator<Item = Action>) -> Decision {
@@ -347,6 +367,9 @@ pub fn after(shape: &Shape, action: &Action, table: &str, dialect: &dyn Dialect)
     };
     match action {
         Action::AddColumn(column) => shape.columns.push(column_shape(column)),
+        Action::Require(column) => {
+            shape.columns.iter_mut().filter(|there| there.name == column.name).for_each(|there| there.required = true);
+        }
         Action::DropColumn(column) => shape.columns.retain(|there| there.name != column.name),
         Action::CreateIndex { on, name, index } if on == table => {
             shape.indexes.push(index_shape(name, index.columns, index, false));
@@ -428,6 +451,7 @@ impl Action {
             Action::CreateTable { name, .. } => format!("created table {name}"),
             Action::DropTable { name } => format!("dropped table {name}"),
             Action::AddColumn(column) => format!("added column {}", column.name),
+            Action::Require(column) => format!("filled column {} and made it NOT NULL", column.name),
             Action::DropColumn(column) => format!("dropped column {}", column.name),
             Action::CreateIndex { name, .. } => format!("created index {name}"),
             Action::DropIndex { name } => format!("dropped index {name}"),

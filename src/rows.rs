@@ -39,8 +39,21 @@ pub enum Counted {
     Learnings,
 }
 
-/// When the app last changed a run; the split sets it to created_at.
-const UPDATED_AT: Column = Column::new("updated_at", ColumnType::BigInt);
+/// What a row of the runs table says that its run does not, with the rows of which the split would say something else: when
+/// the app last changed it; whose it is, where that is not its session's user; its place, where earlier ones were deleted.
+const OF_ROWS: [(Column, &str); 3] = [
+    (Column::new("updated_at", ColumnType::BigInt), "(updated_at IS NULL OR updated_at <> created_at)"),
+    (
+        Column::new("user_id", ColumnType::Varchar),
+        "user_id IS DISTINCT FROM (SELECT s.user_id FROM {sessions} s WHERE s.session_id = {runs}.session_id)",
+    ),
+    (
+        Column::new("run_index", ColumnType::BigInt),
+        "session_id IN (SELECT i.session_id FROM {runs} i GROUP BY i.session_id \
+           HAVING count(i.run_index) <> count(*) OR count(DISTINCT i.run_index) <> count(*) OR min(i.run_index) <> 0 \
+             OR max(i.run_index) <> count(*) - 1)",
+    ),
+];
 
 /// Does a move.
 pub fn apply(
@@ -59,15 +72,20 @@ pub fn apply(
         (Move::Runs, Direction::Up) => {
             let moved = backend.split_runs(&table.name, runs, progress)?;
             let mut archive = Archive { backend, table_type: TableType::Runs, table: runs };
-            if archive.has(&UPDATED_AT)? {
-                archive.restore(&UPDATED_AT, Over::All)?;
+            for (column, _) in &OF_ROWS {
+                if archive.has(column)? {
+                    archive.restore(column, Over::All)?;
+                }
             }
             of(Counted::Runs, moved)
         }
         (Move::Runs, Direction::Down) => {
-            // The list says all that the other columns say.
+            let dialect = backend.dialect();
+            let (sessions, own) = (dialect.table(&table.name), dialect.table(runs));
             let mut archive = Archive { backend, table_type: TableType::Runs, table: runs };
-            archive.keep_of(&UPDATED_AT, "updated_at <> created_at")?;
+            for (column, rows) in &OF_ROWS {
+                archive.keep_all_of(column, &rows.replace("{sessions}", &sessions).replace("{runs}", &own))?;
+            }
             of(Counted::Runs, backend.join_runs(&table.name, runs, progress)?)
         }
         (Move::OpenDay, Direction::Up) => clear_open_day(backend, table, survey)?,

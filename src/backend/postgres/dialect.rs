@@ -97,6 +97,14 @@ impl Dialect for Postgres {
             Action::CreateTable { name, table, parent, indexes } => self.create_table(name, table, parent, indexes),
             Action::DropTable { name } => vec![format!("DROP TABLE {}", self.table(name))],
             Action::AddColumn(column) => self.add_column(&quoted, column, now),
+            Action::Require(column) => {
+                let (name, fill) =
+                    (self.quote(column.name), column.fill.unwrap_or("NULL").replace("{now}", &now.to_string()));
+                vec![
+                    format!("UPDATE {quoted} SET {name} = {fill} WHERE {name} IS NULL"),
+                    format!("ALTER TABLE {quoted} ALTER COLUMN {name} SET NOT NULL"),
+                ]
+            }
             Action::DropColumn(column) => vec![format!("ALTER TABLE {quoted} DROP COLUMN {}", self.quote(column.name))],
             Action::CreateIndex { on, name, index } => vec![self.create_index(on, name, index)],
             Action::DropIndex { name } => vec![format!("DROP INDEX {}", self.table(name))],

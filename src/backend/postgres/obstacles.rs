@@ -36,6 +36,12 @@ pub fn find(client: &mut Client, dialect: &Postgres, table: &str, actions: &[Act
                 }
             }
             Action::DropTable { name } => {
+                let sql = "SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = $1::regclass AND NOT t.tgisinternal";
+                for trigger in client.ask(sql, &[&quoted(dialect, name)])?.into_iter().flatten().flatten() {
+                    found.push(format!(
+                        "the trigger {trigger} of {name} would go with it: drop it first, or keep it elsewhere"
+                    ));
+                }
                 for thing in dependents(client, dialect, name, None)?.iter().filter(|thing| !thing.is_index) {
                     found.push(format!("{} uses the table {name}, which goes: drop it first", thing.description));
                 }

@@ -275,6 +275,9 @@ impl<'d> Tables<'d> {
             runs = self.runs,
         );
         client.execute(&joined, &[])?;
+        // Agno 2.0 to 2.4 break on an empty list: NULL stands for it.
+        let empty = format!("UPDATE {} SET runs = NULL WHERE runs::jsonb = '[]'::jsonb", self.sessions);
+        client.execute(&empty, &[])?;
         client.run(ALONE)?;
         Ok(Moved { moved: count.unwrap_or(0), ..Moved::default() })
     }

@@ -109,12 +109,25 @@ impl TableText {
 
     /// The statement again, for a table called `name` (quoted).
     pub fn create(&self, name: &str) -> String {
-        format!("CREATE TABLE {name} (\n\t{}\n){}", self.parts.join(", \n\t"), self.tail)
+        format!("CREATE TABLE {name} (\n\t{}\n){}", self.joined(), self.tail)
     }
 
     /// The statement again, under the name it had.
     pub fn text(&self) -> String {
-        format!("{}(\n\t{}\n){}", self.head, self.parts.join(", \n\t"), self.tail)
+        format!("{}(\n\t{}\n){}", self.head, self.joined(), self.tail)
+    }
+
+    /// The parts with commas between. A comment to the end of a line would swallow the comma behind it.
+    fn joined(&self) -> String {
+        let mut text = String::new();
+        for (at, part) in self.parts.iter().enumerate() {
+            if at > 0 {
+                let ends_in_comment = self.parts[at - 1].lines().last().is_some_and(|line| line.contains("--"));
+                text.push_str(if ends_in_comment { "\n\t, " } else { ", \n\t" });
+            }
+            text.push_str(part);
+        }
+        text
     }
 
     /// Rows have no rowid.
@@ -127,6 +140,15 @@ impl TableText {
     pub fn add_column(&mut self, column: String) {
         let at = self.parts.iter().position(|part| is_constraint(part)).unwrap_or(self.parts.len());
         self.parts.insert(at, column);
+    }
+
+    /// Makes a column NOT NULL; false when there is none of that name.
+    pub fn require(&mut self, name: &str) -> bool {
+        let is_it = |part: &&mut String| !is_constraint(part) && first_name(part).as_deref() == Some(name);
+        let Some(part) = self.parts.iter_mut().find(is_it) else { return false };
+        // On a line of its own: a comment may end the column.
+        part.push_str("\n\tNOT NULL");
+        true
     }
 
     /// Takes a column away; false when it has none of that name.

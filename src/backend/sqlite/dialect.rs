@@ -74,7 +74,9 @@ impl Dialect for Sqlite {
             Action::AddColumn(column) if !column.required => {
                 vec![format!("ALTER TABLE {quoted} ADD COLUMN {}", self.column(column))]
             }
-            Action::AddColumn(_) | Action::ReplaceKey { .. } => return self.rebuild(table, action, shape, now),
+            Action::AddColumn(_) | Action::Require(_) | Action::ReplaceKey { .. } => {
+                return self.rebuild(table, action, shape, now);
+            }
             Action::DropColumn(column) => {
                 vec![format!("ALTER TABLE {quoted} DROP COLUMN {}", self.quote(column.name))]
             }
@@ -96,6 +98,11 @@ impl Dialect for Sqlite {
         let mut text = TableText::parse(&definition.table)?;
         match action {
             Action::AddColumn(column) => text.add_column(self.column(column)),
+            Action::Require(column) => {
+                if !text.require(column.name) {
+                    return None;
+                }
+            }
             Action::DropColumn(column) => {
                 text.drop_column(column.name);
             }
@@ -175,6 +182,12 @@ impl Sqlite {
             })?;
             into.insert(0, rowid.to_owned());
             from.insert(0, rowid.to_owned());
+        }
+        if let Action::Require(column) = action
+            && let Some(at) = into.iter().position(|name| *name == self.quote(column.name))
+        {
+            let fill = column.fill.unwrap_or("NULL").replace("{now}", &now.to_string());
+            from[at] = format!("coalesce({}, {fill})", from[at]);
         }
         if let Action::AddColumn(column) = action {
             into.push(self.quote(column.name));

@@ -112,8 +112,10 @@ fn tables(connection: &Connection, only: Option<&str>) -> Result<Tables> {
     )?;
 
     each(
-        "SELECT m.tbl_name, m.name, m.sql FROM sqlite_schema m \
-         WHERE m.type = 'trigger' AND ($1 IS NULL OR m.tbl_name = $1) ORDER BY m.rowid",
+        // A trigger's table is written as the user wrote it.
+        "SELECT t.name, m.name, m.sql FROM sqlite_schema m \
+         JOIN sqlite_schema t ON t.type = 'table' AND lower(t.name) = lower(m.tbl_name) \
+         WHERE m.type = 'trigger' AND ($1 IS NULL OR t.name = $1) ORDER BY m.rowid",
         &mut |tables, row| {
             let definition = tables.get_mut(&row.get::<_, String>(0)?).and_then(|shape| shape.definition.as_mut());
             if let Some(definition) = definition {

@@ -20,6 +20,7 @@ pub fn rehearse(connection: &Connection, statements: &[String]) -> Result<Vec<St
     }
 
     let before = broken(&copy)?;
+    let there = triggers_and_views(&copy)?;
     let failed = statements.iter().find_map(|statement| copy.execute_batch(statement).err().map(|error| (statement, error)));
     let newly: Vec<String> = broken(&copy)?
         .difference(&before)
@@ -27,6 +28,11 @@ pub fn rehearse(connection: &Connection, statements: &[String]) -> Result<Vec<St
             format!("the {kind} {name} uses what would go: drop it, and create it again afterwards without that")
         })
         .collect();
+    let gone =
+        there.difference(&triggers_and_views(&copy)?).map(|name| format!("{name} would be lost: drop it first")).collect();
+    if failed.is_none() && newly.is_empty() {
+        return Ok(gone);
+    }
     Ok(match failed {
         Some((statement, error)) if newly.is_empty() => {
             let first = statement.lines().next().unwrap_or_default();
@@ -34,6 +40,12 @@ pub fn rehearse(connection: &Connection, statements: &[String]) -> Result<Vec<St
         }
         _ => newly,
     })
+}
+
+fn triggers_and_views(copy: &Connection) -> Result<BTreeSet<String>> {
+    let mut names =
+        copy.prepare("SELECT 'the ' || type || ' ' || name FROM sqlite_schema WHERE type IN ('trigger', 'view')")?;
+    names.query_map([], |row| row.get(0))?.collect()
 }
 
 fn sentence(error: &rusqlite::Error) -> String {

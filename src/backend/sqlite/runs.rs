@@ -279,6 +279,8 @@ struct Writer<'c> {
     one: Statement<'c>,
     /// Rows above this rowid are of this move.
     there_before: i64,
+    /// The last row that was written. Not SQLite's own: that is of the connection, and may be of another table.
+    last: i64,
     /// Ids of the session at hand that were found to be there already.
     known: (String, HashSet<String>),
     moved: Moved,
@@ -291,12 +293,14 @@ impl<'c> Writer<'c> {
         let insert = |rows: usize| {
             format!("INSERT OR IGNORE INTO {runs} ({}) VALUES {}", COLUMNS.join(","), vec![row.as_str(); rows].join(","))
         };
+        let there_before: i64 =
+            connection.query_row(&format!("SELECT coalesce(max(rowid), 0) FROM {runs}"), [], |row| row.get(0))?;
         Ok(Writer {
             connection,
             many: connection.prepare(&insert(ROWS_AN_INSERT))?,
             one: connection.prepare(&insert(1))?,
-            there_before: connection
-                .query_row(&format!("SELECT coalesce(max(rowid), 0) FROM {runs}"), [], |row| row.get(0))?,
+            there_before,
+            last: there_before,
             sessions,
             runs,
             known: Default::default(),
@@ -316,12 +320,12 @@ impl<'c> Writer<'c> {
         if chunk.len() < ROWS_AN_INSERT {
             return chunk.iter().try_for_each(|run| self.write_one(run, payloads));
         }
-        let last: i64 = self.connection.last_insert_rowid();
+        let last = self.last;
         for (at, run) in chunk.iter().enumerate() {
             bind(&mut self.many, at * COLUMNS.len(), run, payloads)?;
         }
         let written = self.many.raw_execute()?;
-        self.moved.moved += written as u64;
+        self.wrote(written);
         if written < chunk.len() {
             for run in chunk {
                 self.settle_unless_written(run, payloads, last)?;
@@ -333,8 +337,15 @@ impl<'c> Writer<'c> {
     fn write_one(&mut self, run: &Run, payloads: &[u8]) -> Result<()> {
         bind(&mut self.one, 0, run, payloads)?;
         let written = self.one.raw_execute()?;
-        self.moved.moved += written as u64;
+        self.wrote(written);
         if written == 0 { self.settle(run, payloads) } else { Ok(()) }
+    }
+
+    fn wrote(&mut self, rows: usize) {
+        self.moved.moved += rows as u64;
+        if rows > 0 {
+            self.last = self.connection.last_insert_rowid();
+        }
     }
 
     /// After an INSERT of several rows that did not write all of them: settles this one unless it is its row that is there.
@@ -356,12 +367,18 @@ impl<'c> Writer<'c> {
              FROM {1} r WHERE r.run_id = ?1",
             self.sessions, self.runs
         );
-        let (rowid, other, is_older): (i64, String, Option<bool>) = self
+        let there: Option<(i64, String, Option<bool>)> = self
             .connection
             .prepare_cached(&sql)?
-            .query_row(params![run.row.run_id, run.session.id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let same_session = other == run.session.id;
+            .query_row(params![run.row.run_id, run.session.id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
         let item = Some(format!("runs[{}]", run.index));
+        let Some((rowid, other, is_older)) = there else {
+            // Not refused for its id: something that a row needs was NULL.
+            self.moved.leave(&run.session.id, item, "it and its session lack created_at or a type, which a row needs");
+            return Ok(());
+        };
+        let same_session = other == run.session.id;
         let id = &run.row.run_id;
         if rowid <= self.there_before && same_session {
             if self.known.0 != run.session.id {
@@ -394,7 +411,13 @@ fn bind(statement: &mut Statement<'_>, offset: usize, run: &Run, payloads: &[u8]
         value.as_ref().map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes()))
     }
     let (row, session) = (&run.row, &run.session);
-    let created_at = row.created_at.map_or(ValueRef::from(&session.created_at), ValueRef::Integer);
+    // Agno reads a number there: any other value is none.
+    let of_session = match &session.created_at {
+        Value::Integer(seconds) => ValueRef::Integer(*seconds),
+        Value::Real(seconds) => ValueRef::Integer(*seconds as i64),
+        _ => ValueRef::Null,
+    };
+    let created_at = row.created_at.map_or(of_session, ValueRef::Integer);
     let values: [ValueRef<'_>; COLUMNS.len()] = [
         ValueRef::Text(row.run_id.as_bytes()),
         ValueRef::Text(session.id.as_bytes()),
@@ -426,22 +449,33 @@ pub fn join(connection: &Connection, sessions: &str, runs: &str, progress: &mut 
     let joining = Joining { connection, sessions: &table, runs: &Sqlite.quote(runs) };
     let mut moved = Moved::default();
     let mut done = 0;
-    let mut last = String::new();
-    // In pages: a table is not changed while a statement walks over it.
-    let page = format!("SELECT session_id FROM {table} WHERE session_id > ?1 ORDER BY session_id LIMIT 500");
+    // In pages: a table is not changed while a statement walks over it. As bytes: an id may be no valid text.
+    let page = format!(
+        "SELECT CAST(session_id AS BLOB) FROM {table} WHERE session_id IS NOT NULL AND (?1 IS NULL OR session_id > CAST(?1 AS TEXT)) \
+         ORDER BY session_id LIMIT 500"
+    );
     let mut page = connection.prepare(&page)?;
+    let mut last: Option<Vec<u8>> = None;
     loop {
-        let ids: Vec<String> = page.query_map([&last], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        let ids: Vec<Vec<u8>> = page.query_map([&last], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
         let Some(end) = ids.last() else { break };
-        last.clone_from(end);
+        last = Some(end.clone());
         for id in &ids {
             if interrupted() {
                 return Err(Stop::Interrupted.into());
             }
-            moved.moved += joining.session(id).with_context(|| format!("session {id}"))?;
+            // A session whose id is no text has no rows: none of its runs could become one.
+            if let Ok(id) = std::str::from_utf8(id) {
+                moved.moved += joining.session(id).with_context(|| format!("session {id}"))?;
+            }
         }
         done += ids.len() as u64;
         progress.on(Event::Moved { done });
+    }
+    // The table goes next: whatever the reason, no row of it may be left behind.
+    let rows: i64 = connection.query_row(&format!("SELECT count(*) FROM {}", joining.runs), [], |row| row.get(0))?;
+    if rows.unsigned_abs() != moved.moved {
+        return Err(anyhow!("{rows} rows of {runs} were to be put back, and {} were: nothing was changed", moved.moved));
     }
     joining.encode_twice()?;
     Ok(moved)
@@ -459,8 +493,9 @@ impl Joining<'_> {
         let sql =
             format!("SELECT run_id, rowid FROM {} WHERE session_id = ?1 ORDER BY run_index, created_at, run_id", self.runs);
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows: Vec<(String, i64)> =
-            statement.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+        let rows: Vec<(String, i64)> = statement
+            .query_map([id], |row| Ok((as_text(row.get_ref(0)?).unwrap_or_default(), row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
         let sql = format!("SELECT runs FROM {} WHERE session_id = ?1", self.sessions);
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut value = statement.query([id])?;
@@ -497,17 +532,21 @@ impl Joining<'_> {
     fn list(&self, old: &[u8], rows: &[(String, i64)]) -> Result<List, Halt> {
         let mut places: HashMap<&str, i64> = rows.iter().map(|(id, rowid)| (id.as_str(), *rowid)).collect();
         let mut same = true;
+        let mut length = 0;
         if let Some(list) = RunList::open(old)? {
             let is_once = list.encoding() == Encoding::Once;
             walk(Ok(Some(list)), |_, bytes, element| {
                 same &= !is_once;
+                length += 1;
                 if let Some(rowid) = taken(&mut places, &element) {
                     same &= self.payload(rowid, |payload| payload == bytes)?;
                 }
                 Ok(())
             })?;
         }
-        if same && places.is_empty() {
+        // Agno 2.0 to 2.4 break on an empty list: NULL stands for it.
+        let is_empty = length == 0 && rows.is_empty() && !old.is_empty();
+        if same && places.is_empty() && !is_empty {
             return Ok(List::Same);
         }
         let mut places: HashMap<&str, i64> = rows.iter().map(|(id, rowid)| (id.as_str(), *rowid)).collect();

@@ -1,0 +1,194 @@
+//! Ways in which a value could get lost that a review found: each was once true.
+
+mod support;
+
+use support::{Database, assert_same, kinds};
+
+#[test]
+fn a_session_with_an_empty_id_keeps_its_runs() {
+    for kind in kinds() {
+        let database = kind.of("3.1.10");
+        database.sql(
+            "INSERT INTO agno_sessions (session_id, session_type, created_at) VALUES ('', 'agent', 5);
+             INSERT INTO agno_runs (run_id, session_id, run_type, run_index, run_data, created_at, updated_at)
+             VALUES ('of-nobody', '', 'agent', 0, '{\"run_id\": \"of-nobody\"}', 5, 5)",
+        );
+        database.ok(&["up"]);
+        let before = database.dump();
+        database.ok(&["down", "2.5.6", "--yes"]);
+        assert!(database.one("SELECT runs FROM agno_sessions WHERE session_id = ''").contains("of-nobody"));
+        database.ok(&["up"]);
+        assert_same(&database.dump(), &before, "empty id");
+    }
+}
+
+#[test]
+fn what_the_user_put_on_the_runs_table_is_in_the_way_of_dropping_it() {
+    for kind in kinds() {
+        for (sql, named) in [
+            ("ALTER TABLE agno_runs ADD COLUMN rating INTEGER", "column rating of agno_runs"),
+            ("CREATE INDEX my_own ON agno_runs (status, created_at)", "index my_own"),
+        ] {
+            let database = kind.of("3.1.10");
+            database.sql(sql);
+            let why = database.refused(&["down", "2.5.6", "--yes"], 6);
+            assert!(why.contains(named), "{why}");
+        }
+    }
+    let database = Database::of("3.1.10");
+    database.sql("CREATE TRIGGER mine AFTER INSERT ON AGNO_RUNS BEGIN SELECT 1; END");
+    let why = database.refused(&["down", "2.5.6", "--yes"], 6);
+    assert!(why.contains("trigger mine"), "{why}");
+}
+
+#[test]
+fn runs_keep_their_owner_place_and_time() {
+    for kind in kinds() {
+        let database = kind.of("3.1.10");
+        // An owner the session does not have, holes in the order, times that are not those of creation.
+        database.sql(
+            "UPDATE agno_runs SET user_id = 'secret' WHERE session_id = 'agent-1' AND run_index = 0;
+             UPDATE agno_runs SET user_id = NULL WHERE session_id = 'agent-1' AND run_index = 1;
+             UPDATE agno_runs SET run_index = run_index + 3 WHERE session_id = 'agent-0';
+             UPDATE agno_runs SET updated_at = NULL WHERE session_id = 'agent-1' AND run_index = 0;
+             UPDATE agno_runs SET updated_at = 7 WHERE session_id = 'agent-1' AND run_index = 1",
+        );
+        database.ok(&["up"]);
+        let before = database.dump();
+        for low in ["2.5.6", "2.0.0"] {
+            database.ok(&["down", low, "--yes"]);
+            database.ok(&["up"]);
+            assert_same(&database.dump(), &before, low);
+        }
+    }
+}
+
+#[test]
+fn a_trigger_written_in_capitals_survives_a_rebuild() {
+    let database = Database::of("2.0.11");
+    database.sql("CREATE TRIGGER mine AFTER INSERT ON AGNO_MEMORIES BEGIN SELECT 1; END");
+    database.ok(&["up"]);
+    assert_eq!(database.one("SELECT count(*) FROM sqlite_schema WHERE name = 'mine'"), "1");
+    database.ok(&["down", "2.0.0", "--yes"]);
+    assert_eq!(database.one("SELECT count(*) FROM sqlite_schema WHERE name = 'mine'"), "1");
+}
+
+#[test]
+fn an_emptied_list_becomes_null_going_down() {
+    for kind in kinds() {
+        let database = kind.of("3.1.10");
+        database.ok(&["down", "2.5.6", "--yes"]);
+        database.ok(&["up"]);
+        database.sql("DELETE FROM agno_runs WHERE session_id = 'agent-0'; UPDATE agno_sessions SET runs = '[]' WHERE session_id = 'agent-0'");
+        database.ok(&["down", "2.0.0", "--yes"]);
+        assert_eq!(database.one("SELECT runs FROM agno_sessions WHERE session_id = 'agent-0'"), "NULL");
+    }
+}
+
+#[test]
+fn names_that_are_misspelt_or_shared_are_refused() {
+    for kind in kinds() {
+        let database = kind.of("3.1.10");
+        let named = ["--table", "sessions=agno_sessions", "--table", "runs=agno_rnus"];
+        let mut down = vec!["down", "2.5.6", "--yes", "--only", "sessions"];
+        down.extend(named);
+        let why = database.refused(&down, 6);
+        assert!(why.contains("there is no table agno_rnus, and agno_runs has the runs of agno_sessions"), "{why}");
+        let why = database.refused(&["down", "2.5.6", "--yes", "--table", "versions=agno_schema_version"], 6);
+        assert!(why.contains("correct --table versions="), "{why}");
+
+        let database = kind.of("2.9.0");
+        database.sql("ALTER TABLE support RENAME TO agno");
+        let why = database.refused(&["up"], 6);
+        assert!(why.contains("would share the runs table agno_runs"), "{why}");
+    }
+}
+
+#[test]
+fn a_stamp_that_is_not_known_does_not_pass_a_check() {
+    let database = Database::of("3.1.10");
+    database.sql("UPDATE agno_schema_versions SET version = '4.0.0'");
+    let report = database.run(&["current", "--check"]);
+    assert_eq!((report.exit_code, report.current.as_deref()), (4, Some("v4.0.0")));
+    assert_eq!(database.run(&["status", "--check"]).exit_code, 4);
+
+    let database = Database::of("3.1.10");
+    database.sql("UPDATE agno_schema_versions SET version = '9.9.9' WHERE table_name = 'agno_runs'");
+    let why = database.refused(&["down", "2.5.6", "--yes"], 6);
+    assert!(why.contains("its runs table is stamped 9.9.9"), "{why}");
+}
+
+#[test]
+fn a_column_that_may_be_null_and_must_not_is_mended() {
+    for kind in kinds() {
+        let database = kind.of("2.2.13");
+        database.sql(
+            "ALTER TABLE agno_memories ADD COLUMN created_at BIGINT; ALTER TABLE agno_metrics ADD COLUMN user_id VARCHAR",
+        );
+        database.ok(&["up"]);
+        assert_eq!(database.one("SELECT count(*) FROM agno_memories WHERE created_at IS NULL"), "0");
+        assert_eq!(database.one("SELECT count(*) FROM agno_metrics WHERE user_id IS NULL"), "0");
+        let fresh = kind.fresh("3.1.10");
+        assert_eq!(database.shape("agno_memories"), fresh.shape("agno_memories"));
+        assert_eq!(database.shape("agno_metrics"), fresh.shape("agno_metrics"));
+    }
+}
+
+#[test]
+fn values_whose_place_was_taken_are_settled_once() {
+    for kind in kinds() {
+        let database = kind.of("3.1.10");
+        database.ok(&["down", "2.5.6", "--yes"]);
+        // Agno's own migration, and the app after it, before ours.
+        database.ok(&["up"]);
+        let owned = database.one("SELECT min(id) FROM agno_metrics WHERE user_id <> ''");
+        database.ok(&["down", "2.5.6", "--yes"]);
+        database.sql(&format!(
+            "INSERT INTO agno_metrics SELECT * FROM agno_metrics WHERE false;
+             UPDATE agno_metrics SET id = '{owned}' WHERE id = (SELECT min(id) FROM agno_metrics)"
+        ));
+        let report = database.run(&["up"]);
+        assert_eq!(report.exit_code, 0, "{}", report.to_json());
+        assert!(
+            report.tables.iter().any(|table| table.name == "agno_metrics" && table.left_count == 1),
+            "{}",
+            report.to_json()
+        );
+        assert_eq!(database.run(&["current", "--check"]).exit_code, 0, "{kind:?}: pending for ever");
+        assert_eq!(database.one("SELECT count(*) > 0 FROM agno_migrate_archive").replace('t', "1"), "1");
+    }
+}
+
+#[test]
+fn a_run_that_lacks_what_a_row_needs_stays() {
+    let database = Database::of("2.9.0");
+    database.sql(
+        "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = replace(sql, 'created_at BIGINT NOT NULL', 'created_at BIGINT') WHERE name = 'agno_sessions'",
+    );
+    database.sql(
+        r#"INSERT INTO agno_sessions (session_id, session_type, runs) VALUES ('timeless', 'agent', '"[{\"run_id\": \"no-time\"}]"')"#,
+    );
+    let report = database.run(&["up"]);
+    assert_eq!(report.exit_code, 0, "{}", report.to_json());
+    let left: Vec<_> = report.tables.iter().flat_map(|table| &table.left).filter(|left| left.id == "timeless").collect();
+    assert_eq!(left.len(), 1, "{}", report.to_json());
+}
+
+#[test]
+fn what_is_there_already_is_counted_right() {
+    let database = Database::of("2.9.0");
+    database.ok(&["up"]);
+    let rows: u64 = database.one("SELECT count(*) FROM agno_runs").parse().expect("a number");
+    let report = database.ok(&["up", "--force", "--only", "sessions"]);
+    let sessions = report.tables.iter().find(|table| table.name == "agno_sessions").expect("sessions");
+    assert_eq!((sessions.already_there, sessions.moved, sessions.left_count), (rows, 0, 0));
+}
+
+#[test]
+fn a_comment_at_the_end_of_a_column_swallows_nothing() {
+    let database = Database::empty();
+    let ddl = std::fs::read_to_string(support::Kind::Sqlite.fixtures().join("fresh-2.0.11.sql")).expect("DDL");
+    database.sql(&ddl.replace("topics JSON, ", "topics JSON -- what it is about\n, "));
+    database.ok(&["up"]);
+    assert!(database.shape("agno_memories").contains("column topics JSON"));
+}
