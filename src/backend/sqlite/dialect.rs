@@ -98,11 +98,7 @@ impl Dialect for Sqlite {
         let mut text = TableText::parse(&definition.table)?;
         match action {
             Action::AddColumn(column) => text.add_column(self.column(column)),
-            Action::Require(column) => {
-                if !text.require(column.name) {
-                    return None;
-                }
-            }
+            Action::Require(column) if !text.require(column.name) => return None,
             Action::DropColumn(column) => {
                 text.drop_column(column.name);
             }
