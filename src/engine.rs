@@ -509,6 +509,19 @@ impl Engine<'_> {
         Ok(report)
     }
 
+    /// Walks one table inside a transaction that has begun: for a table that is made in it.
+    pub fn walk_inside(&mut self, planned: &TablePlan, course: &Course) -> Result<()> {
+        let mut report = TableReport::of(&planned.table);
+        let legs = course.legs(planned.table.table_type);
+        for leg in legs.iter().filter(|leg| planned.versions.contains(&leg.version)) {
+            self.in_transaction(&planned.table, leg, Some(stamp_after(leg, course)), course, &mut report)?;
+        }
+        match &planned.stamp {
+            Some(stamp) => self.stamp(&planned.table, stamp, &mut report),
+            None => Ok(()),
+        }
+    }
+
     /// One version of one table; when an application holds the table, again and again until the wait is over.
     fn patiently(
         &mut self,

@@ -21,8 +21,12 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 use target::Target;
 
+/// Rows and bytes of runs that are written at once: each transaction costs a wait for the disk.
+const ROWS_A_BATCH: usize = 1000;
+const BYTES_A_BATCH: usize = 4 << 20;
+
 /// Memories that are written at once.
-const MEMORIES_A_BATCH: usize = 500;
+const MEMORIES_A_BATCH: usize = 2000;
 
 /// What is converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,24 +156,30 @@ impl<'c> Converter<'c> {
         account.reject_many(nameless, "the row has no session_id");
         let storage = self.storage();
         let mut after: Option<String> = None;
+        let mut page: Vec<Pending> = Vec::new();
+        let mut bytes = 0;
         loop {
             if interrupted() {
                 return Err(Stop::Interrupted.into());
             }
-            let mut page: Vec<Pending> = Vec::new();
             let taken = &mut self.taken;
             let last = table.page(&mut *self.sources[table.source], after.as_deref(), &mut |fields| {
                 let row = session_row(fields);
                 let key = String::from_utf8_lossy(row.session_id.unwrap_or_default()).into_owned();
                 let converted = convert_row(&row, table, storage, earliest, taken, None);
+                account.read += 1;
+                bytes +=
+                    converted.iter().flat_map(|converted| &converted.session.runs).map(|run| run.json.len()).sum::<usize>();
                 page.push(Pending { key, converted, has_team: row.team_id.is_some() });
                 Ok(())
             })?;
+            if last.is_none() || page.len() >= ROWS_A_BATCH || bytes >= BYTES_A_BATCH {
+                bytes = 0;
+                self.write_page(table, all, std::mem::take(&mut page), earliest, chosen, account)?;
+                self.progress.on(Event::Moved { done: account.read });
+            }
             let Some(last) = last else { break };
-            account.read += page.len() as u64;
             after = Some(last);
-            self.write_page(table, all, page, earliest, chosen, account)?;
-            self.progress.on(Event::Moved { done: account.read });
         }
         self.progress.on(Event::TableDone);
         Ok(())

@@ -55,40 +55,43 @@ pub fn make(engine: &mut Engine<'_>, table_type: TableType, name: &str, to: &Ver
     let indexes = new.indexes.iter().map(|index| dialect.fit(&index.name(name))).collect();
     let create = Action::CreateTable { name: name.to_owned(), table: new, parent: String::new(), indexes };
     let statements = dialect.render(name, &create, &Shape::default(), 0).map_err(|why| anyhow!(why))?;
-    engine.backend.begin(engine.settings.lock_wait, engine.progress)?;
-    let mut made = || -> Result<()> {
-        engine.backend.make_schema()?;
-        for statement in &statements {
-            engine.backend.execute(statement, &[])?;
-        }
-        engine.backend.commit()
-    };
-    if let Err(error) = made() {
-        let _ = engine.backend.rollback();
-        return Err(error);
-    }
-    // From the oldest schema up, as any other table: an empty one takes no time.
     engine.settings.named.tables.insert(table_type, vec![name.to_owned()]);
     engine.settings.only = Some([table_type].into());
+    // In one transaction: a table of an older schema that a killed run left would be taken for the app's.
+    engine.backend.begin(engine.settings.lock_wait, engine.progress)?;
+    let outcome = make_inside(engine, table_type, name, to, &statements).and_then(|()| engine.backend.commit());
+    if outcome.is_err() {
+        let _ = engine.backend.rollback();
+    }
+    outcome.map(|()| true)
+}
+
+fn make_inside(
+    engine: &mut Engine<'_>,
+    table_type: TableType,
+    name: &str,
+    to: &Version,
+    statements: &[String],
+) -> Result<()> {
+    engine.backend.make_schema()?;
+    for statement in statements {
+        engine.backend.execute(statement, &[])?;
+    }
+    // From the oldest schema up, as any other table: an empty one takes no time.
     let course = Course::Up { target: to.clone(), moves: Moves::Due };
-    engine.backend.snapshot(engine.progress)?;
     let observed = engine.observe()?;
-    let plans = engine.plan(&observed, &course);
-    engine.backend.rollback()?;
-    for plan in plans? {
+    for plan in engine.plan(&observed, &course)? {
         if let Some(why) = plan.refusals.first() {
             return Err(Stop::Refused(format!("{name}: {why}")).into());
         }
-        if !plan.is_empty() {
-            engine.walk(&plan, &course).map_err(|failed| failed.error)?;
-        }
+        engine.walk_inside(&plan, &course)?;
     }
     if table_type == TableType::Sessions && to >= newest() {
         // Agno 3 makes its tables without it.
         let sql = format!("ALTER TABLE {} DROP COLUMN runs", engine.backend.dialect().table(name));
         engine.backend.execute(&sql, &[])?;
     }
-    Ok(true)
+    Ok(())
 }
 
 impl Target {
