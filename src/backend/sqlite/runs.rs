@@ -532,12 +532,13 @@ impl Joining<'_> {
     fn list(&self, old: &[u8], rows: &[(String, i64)]) -> Result<List, Halt> {
         let mut places: HashMap<&str, i64> = rows.iter().map(|(id, rowid)| (id.as_str(), *rowid)).collect();
         let mut same = true;
-        let mut length = 0;
+        let mut is_empty = false;
         if let Some(list) = RunList::open(old)? {
             let is_once = list.encoding() == Encoding::Once;
+            is_empty = rows.is_empty();
             walk(Ok(Some(list)), |_, bytes, element| {
                 same &= !is_once;
-                length += 1;
+                is_empty = false;
                 if let Some(rowid) = taken(&mut places, &element) {
                     same &= self.payload(rowid, |payload| payload == bytes)?;
                 }
@@ -545,7 +546,6 @@ impl Joining<'_> {
             })?;
         }
         // Agno 2.0 to 2.4 break on an empty list: NULL stands for it.
-        let is_empty = length == 0 && rows.is_empty() && !old.is_empty();
         if same && places.is_empty() && !is_empty {
             return Ok(List::Same);
         }
