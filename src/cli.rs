@@ -105,6 +105,9 @@ pub enum Command {
         /// The database that has the v1 tables; may be repeated [default: the one of --db]
         #[arg(long, value_name = "URL", env = "AGNO_MIGRATE_FROM", hide_env_values = true, value_delimiter = ';')]
         from: Vec<String>,
+        /// The schema that has the v1 tables, when it is not that of --schema (PostgreSQL)
+        #[arg(long, value_name = "NAME", env = "AGNO_MIGRATE_FROM_SCHEMA")]
+        from_schema: Option<String>,
         /// The schema version of tables that are made new, or an Agno release
         #[arg(long, value_name = "VERSION", default_value = "latest", env = "AGNO_MIGRATE_TO")]
         to: Target,

@@ -49,10 +49,11 @@ pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
         Command::Current { check } => current(&cli.options, *check, progress, &mut report),
         Command::Status { check } => status(&cli.options, *check, progress, &mut report),
         Command::Plan { to, only } => plan(&cli.options, only, to, progress, &mut report),
-        Command::V1ToV2 { storage, memory, vectors, from, to, dry_run } => {
+        Command::V1ToV2 { storage, memory, vectors, from, from_schema, to, dry_run } => {
             let all = !(*storage || *memory || *vectors);
             let chosen = Chosen { storage: *storage || all, memory: *memory || all, vectors: *vectors || all };
-            conversion::convert(&cli.options, chosen, from, &to.0, *dry_run, progress, &mut report)
+            let sources = conversion::Sources { urls: from, schema: from_schema.as_deref() };
+            conversion::convert(&cli.options, chosen, &sources, &to.0, *dry_run, progress, &mut report)
         }
         Command::Completions { .. } | Command::Man => Ok(()),
     };

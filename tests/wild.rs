@@ -41,7 +41,11 @@ fn lists_that_hold_no_run() {
     assert_eq!(left(&report), [""; 0]);
     assert_eq!(database.one("SELECT count(*) FROM agno_runs"), "0");
     database.ok(&["down", "2.5.6", "--yes"]);
-    assert_eq!(database.dump()["agno_sessions"], before["agno_sessions"]);
+    // Agno 2.0 to 2.4 break on an empty list: NULL stands for it.
+    let none = |row: &String| {
+        row.replace(r#""runs": "[]""#, r#""runs": "NULL""#).replace(r#""runs": "\"[]\"""#, r#""runs": "NULL""#)
+    };
+    assert_eq!(database.dump()["agno_sessions"], before["agno_sessions"].iter().map(none).collect::<Vec<_>>());
 }
 
 #[test]
@@ -216,10 +220,11 @@ fn times_and_ids_of_any_kind() {
          UPDATE agno_sessions SET session_id = '' WHERE session_id = 's3';",
     );
     let report = database.ok(&["up"]);
-    assert_eq!(left(&report), [""; 0]);
+    // Agno 3 computes with the number: text is none.
+    assert_eq!(left(&report), ["s1 runs[0]: it and its session lack created_at or a type, which a row needs"]);
     assert_eq!(
         database.one("SELECT group_concat(run_id || created_at) FROM (SELECT * FROM agno_runs ORDER BY run_id)"),
-        "a1700000000.5,b2024-01-01,c1700000000123,d103"
+        "a1700000000,c1700000000123,d103"
     );
     database.ok(&["down", "2.0.0", "--yes"]);
     assert_eq!(
@@ -227,7 +232,18 @@ fn times_and_ids_of_any_kind() {
         4
     );
     database.ok(&["up"]);
-    assert_eq!(database.one("SELECT count(*) FROM agno_runs"), "4");
+    assert_eq!(database.one("SELECT count(*) FROM agno_runs"), "3");
+}
+
+#[test]
+fn a_session_whose_id_is_bytes_keeps_its_runs() {
+    let database = with_runs(&["'[{\"run_id\": \"a\"}]'", "'[{\"run_id\": \"b\"}]'"]);
+    database.sql("UPDATE agno_sessions SET session_id = x'7330' WHERE session_id = 's0'");
+    let report = database.ok(&["up"]);
+    assert_eq!(left(&report), ["s0 -: the session id is bytes, not text"]);
+    assert_eq!(database.one("SELECT group_concat(run_id || session_id) FROM agno_runs"), "bs1");
+    database.ok(&["down", "2.0.0", "--yes"]);
+    assert_eq!(database.one("SELECT group_concat(runs, '') FROM agno_sessions").matches("run_id").count(), 2);
 }
 
 #[test]

@@ -19,6 +19,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Exit code when rows were rejected.
 const REJECTED: u8 = 1;
 
+/// Where the v1 tables are.
+pub struct Sources<'s> {
+    /// Databases; without any that of the target.
+    pub urls: &'s [String],
+    /// Their schema, when it is not that of the target (PostgreSQL).
+    pub schema: Option<&'s str>,
+}
+
 /// Converts what is chosen from the sources into the database of the options.
 ///
 /// # Errors
@@ -26,7 +34,7 @@ const REJECTED: u8 = 1;
 pub fn convert(
     options: &Options,
     chosen: Chosen,
-    from: &[String],
+    from: &Sources<'_>,
     to: &Version,
     dry_run: bool,
     progress: &mut dyn Progress,
@@ -34,14 +42,16 @@ pub fn convert(
 ) -> Result<()> {
     let access = if dry_run { Access::Read } else { Access::Write };
     let own_url = options.url();
-    let mut target = open_target(options, &own_url, access, from.is_empty())?;
+    let mut target = open_target(options, &own_url, access, from.urls.is_empty())?;
     report.database = target.name();
-    let urls: Vec<String> = if from.is_empty() { vec![own_url.clone()] } else { from.to_vec() };
+    let urls: Vec<String> = if from.urls.is_empty() { vec![own_url.clone()] } else { from.urls.to_vec() };
     let mut sources = Vec::new();
     for url in &urls {
         // The same file is opened as the target is: reading it as one that nobody writes would be wrong.
         let access = if *url == own_url { access } else { Access::Read };
-        sources.push(backend::open(url, &options.opening(access))?);
+        let mut opening = options.opening(access);
+        opening.schema = from.schema.map_or(opening.schema, str::to_owned);
+        sources.push(backend::open(url, &opening)?);
     }
     let tables = choose_tables(options, &mut sources, chosen, report)?;
     if tables.is_empty() {

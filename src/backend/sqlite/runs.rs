@@ -143,6 +143,13 @@ fn read_runs(connection: &Connection, sessions: &str, sink: Sink<'_>) -> Result<
                 batch.sessions += 1;
                 continue;
             }
+            // A row with the same bytes as text would be of another session.
+            ValueRef::Blob(bytes) => {
+                let shown = String::from_utf8_lossy(bytes).into_owned();
+                batch.left.push((shown, None, "the session id is bytes, not text".to_owned()));
+                batch.sessions += 1;
+                continue;
+            }
             other => as_text(other).unwrap_or_default(),
         };
         let session = Arc::new(Session {
@@ -449,27 +456,29 @@ pub fn join(connection: &Connection, sessions: &str, runs: &str, progress: &mut 
     let joining = Joining { connection, sessions: &table, runs: &Sqlite.quote(runs) };
     let mut moved = Moved::default();
     let mut done = 0;
-    // In pages: a table is not changed while a statement walks over it. As bytes: an id may be no valid text.
+    // In pages: a table is not changed while a statement walks over it. Only text: other ids have no rows.
     let page = format!(
-        "SELECT CAST(session_id AS BLOB) FROM {table} WHERE session_id IS NOT NULL AND (?1 IS NULL OR session_id > CAST(?1 AS TEXT)) \
+        "SELECT session_id FROM {table} WHERE typeof(session_id) = 'text' AND (?1 IS NULL OR session_id > ?1) \
          ORDER BY session_id LIMIT 500"
     );
     let mut page = connection.prepare(&page)?;
     let mut last: Option<Vec<u8>> = None;
     loop {
-        let ids: Vec<Vec<u8>> = page.query_map([&last], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        // As SQLite has it: an id may be no valid UTF-8, and has to be skipped, not to end the walk.
+        let after = last.as_deref().map_or(ValueRef::Null, ValueRef::Text);
+        let ids = page.query_map([ToSqlOutput::Borrowed(after)], |row| Ok(row.get_ref(0)?.as_bytes()?.to_vec()))?;
+        let ids: Vec<Vec<u8>> = ids.collect::<rusqlite::Result<_>>()?;
         let Some(end) = ids.last() else { break };
-        last = Some(end.clone());
         for id in &ids {
             if interrupted() {
                 return Err(Stop::Interrupted.into());
             }
-            // A session whose id is no text has no rows: none of its runs could become one.
             if let Ok(id) = std::str::from_utf8(id) {
                 moved.moved += joining.session(id).with_context(|| format!("session {id}"))?;
             }
         }
         done += ids.len() as u64;
+        last = Some(end.clone());
         progress.on(Event::Moved { done });
     }
     // The table goes next: whatever the reason, no row of it may be left behind.
