@@ -4,6 +4,7 @@
 //! `row.` before the name of the column.
 
 use crate::backend::{Backend, Catalog, Value};
+use crate::discover::Found;
 use crate::plan::Over;
 use crate::schema::tables::{ARCHIVE_TABLE, TableType};
 use crate::schema::{Column, Shape};
@@ -36,6 +37,69 @@ const ROW: &str = "row.";
 
 /// What is before the column of a value whose place the app took: it is kept, but never put back.
 const LOST: &str = "lost.";
+
+/// What a value in the archive waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Its column.
+    Value,
+    /// Its whole row.
+    Row,
+    /// Nothing: the app took its place.
+    Taken,
+}
+
+/// The values of a column in the archive.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The table they come from.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// What they wait for.
+    pub place: Place,
+    /// How many.
+    pub values: u64,
+}
+
+/// What the archive holds, by table and column.
+pub fn kept(backend: &mut dyn Backend) -> Result<Vec<Kept>> {
+    let sql = format!(
+        "SELECT table_name, column_name, {} FROM {} GROUP BY table_name, column_name ORDER BY table_name, column_name",
+        backend.dialect().to_archive("count(*)"),
+        backend.dialect().table(ARCHIVE_TABLE)
+    );
+    let kept = |mut row: Vec<Option<String>>| {
+        let (count, column, table) = (row.pop()??, row.pop()??, row.pop()??);
+        let (place, column) = match (column.strip_prefix(LOST), column.strip_prefix(ROW)) {
+            (Some(rest), _) => (Place::Taken, rest.strip_prefix(ROW).unwrap_or(rest)),
+            (None, Some(rest)) => (Place::Row, rest),
+            (None, None) => (Place::Value, column.as_str()),
+        };
+        Some(Kept { table, column: column.to_owned(), place, values: count.parse().unwrap_or(0) })
+    };
+    Ok(backend.query(&sql, &[])?.into_iter().filter_map(kept).collect())
+}
+
+/// The column whose being there means that archived values should have been put back.
+pub fn needs(place: Place, column: &str) -> &str {
+    if place == Place::Row { OWNER } else { column }
+}
+
+/// How many archived values of a column belong to rows that are no longer there.
+pub fn without_row(backend: &mut dyn Backend, table: &Found, column: &str) -> Result<u64> {
+    let dialect = backend.dialect();
+    let sql = format!(
+        "SELECT {} FROM {} a WHERE a.table_name = $1 AND a.column_name = $2 \
+         AND NOT EXISTS (SELECT 1 FROM {} t WHERE t.{} = a.row_key)",
+        dialect.to_archive("count(*)"),
+        dialect.table(ARCHIVE_TABLE),
+        dialect.table(&table.name),
+        dialect.quote(table.table_type.known().key[0])
+    );
+    let count = backend.query(&sql, &[table.name.as_str().into(), column.into()])?.into_iter().flatten().flatten().next();
+    Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
+}
 
 /// Whether the archive holds whole rows of a table, by what [`columns`] found.
 pub fn has_rows(columns: &BTreeSet<String>) -> bool {

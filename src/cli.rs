@@ -24,7 +24,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done or nothing to do; 1 failed; 2 usage; 3 --check: migrations are pending; 4 drift; 5 a lock was not had in \
+Exit codes: 0 done or nothing to do; 1 failed; 2 usage; 3 --check: migrations are pending; 4 drift, or verify found a difference; 5 a lock was not had in \
 time; 6 refused, something stands in the way; 130 interrupted. Whatever happens, every table is at a whole version, and \
 running the command again goes on.";
 
@@ -115,6 +115,11 @@ pub enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Prove, reading only, that the data is what the stamps say
+    ///
+    /// Holds the shape of every table against its stamp, every run of the old column against the runs table, and the archive
+    /// against the tables its values come from. Says what differs, by id, and what mends it; ends with 4 when something does.
+    Verify,
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -5,13 +5,14 @@ use crate::cli::{Cli, Command, Only, Options};
 use crate::discover::{Found, Stamp};
 use crate::engine::{Course, Engine, Moves, Observed, Settings, TablePlan};
 use crate::error::{Stop, exit_code};
-use crate::progress::Progress;
+use crate::progress::{Event, Progress};
 use crate::report::{LooksLikeReport, Outcome, Report, TableReport};
 use crate::schema::Target;
 use crate::schema::tables::TableType;
 use crate::schema::versions::{newest, oldest};
 use crate::v1::Chosen;
 use crate::v1::command as conversion;
+use crate::verify;
 use anyhow::Result;
 use semver::Version;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -34,6 +35,7 @@ pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
         Command::Status { .. } => ("status", false),
         Command::Plan { .. } => ("plan", true),
         Command::V1ToV2 { dry_run, .. } => ("v1-to-v2", *dry_run),
+        Command::Verify => ("verify", false),
         // Printed by main, which has no report for them.
         Command::Completions { .. } | Command::Man => ("", false),
     };
@@ -55,6 +57,7 @@ pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
             let sources = conversion::Sources { urls: from, schema: from_schema.as_deref() };
             conversion::convert(&cli.options, chosen, &sources, &to.0, *dry_run, progress, &mut report)
         }
+        Command::Verify => verify(&cli.options, progress, &mut report),
         Command::Completions { .. } | Command::Man => Ok(()),
     };
     if let Err(error) = outcome {
@@ -395,4 +398,25 @@ fn checked(pending: bool, unknown: bool, report: &mut Report) {
     } else if pending {
         report.exit_code = PENDING;
     }
+}
+
+/// `verify`: every table against its stamp.
+fn verify(options: &Options, progress: &mut dyn Progress, report: &mut Report) -> Result<()> {
+    with_engine(options, &Only::default(), Access::Read, progress, report, |engine, report| {
+        let observed = engine.observe()?;
+        tell_found(engine, &observed, report)?;
+        report.warnings.extend(observed.survey.refusals.iter().cloned());
+        for table in &observed.survey.found {
+            engine.progress.on(Event::Table { name: table.name.clone(), work: "being verified".to_owned() });
+            let outcome = verify::table(engine, &observed, table);
+            engine.progress.on(Event::TableDone);
+            report.tables.push(outcome?);
+        }
+        report.tables.extend(verify::archive(engine, &observed)?);
+        Ok(())
+    })?;
+    if report.tables.iter().any(|table| !table.differences.is_empty()) {
+        report.exit_code = DRIFT;
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! What a command tells: one value, printed as text or as JSON.
 
 use crate::backend::{LEFT_NAMED, Left, Mended};
+use crate::difference::Differences;
 use crate::discover::{Found, Stamp};
 use crate::guards::listed;
 use crate::plan::Action;
@@ -82,6 +83,10 @@ pub enum Outcome {
     Refused,
     /// It stopped; the table is at a whole version.
     Failed,
+    /// It is what its stamp says.
+    Proven,
+    /// It is not.
+    Differs,
 }
 
 /// What there is to say of a table.
@@ -128,6 +133,15 @@ pub struct TableReport {
     /// The first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
+    /// Runs of the old column that were held against the runs table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared: Option<u64>,
+    /// Of these, those that the app changed since: they count as they are.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub changed: u64,
+    /// Where the data is not what the stamp says.
+    #[serde(skip_serializing_if = "Differences::is_empty")]
+    pub differences: Differences,
     /// What stands in the way.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<String>,
@@ -139,6 +153,10 @@ pub struct TableReport {
     pub notes: Vec<String>,
     /// Seconds it took.
     pub seconds: f64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn as_text<S: serde::Serializer>(version: &Option<Version>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -332,6 +350,7 @@ impl Report {
             "status" => self.status_text(),
             "plan" => self.plan_text(),
             "v1-to-v2" => self.accounts_text(),
+            "verify" => self.verify_text(),
             _ if self.dry_run => self.plan_text(),
             _ => self.change_text(),
         }
@@ -427,7 +446,7 @@ impl Report {
                     Outcome::Failed if table.steps.is_empty() => "failed, unchanged".to_owned(),
                     Outcome::Failed => format!("failed after: {}", table.summary()),
                     Outcome::Refused => "refused".to_owned(),
-                    Outcome::Migrated | Outcome::Unchanged => table.summary(),
+                    _ => table.summary(),
                 };
                 let took = if table.seconds > 0.0 { seconds(table.seconds) } else { String::new() };
                 grid.add_row([table.name.clone(), way, took, what]);
@@ -463,6 +482,47 @@ impl Report {
 
     fn at_or_beyond(&self) -> &'static str {
         if self.command == "down" { "at or below" } else { "at or above" }
+    }
+
+    fn verify_text(&self) -> String {
+        let mut text = String::new();
+        if !self.tables.is_empty() {
+            let mut grid = plain_table();
+            grid.set_header(["TYPE", "TABLE", "STAMPED", "ROWS", "RUNS COMPARED", "DIFFERENCES"]);
+            for table in &self.tables {
+                grid.add_row([
+                    table.table_type.map_or("", TableType::word).to_owned(),
+                    table.name.clone(),
+                    table.stamp.as_ref().map_or("-".to_owned(), |stamp| format!("v{stamp}")),
+                    table.rows.map(grouped).unwrap_or_default(),
+                    table.compared.map(grouped).unwrap_or_default(),
+                    if table.differences.is_empty() { "none".to_owned() } else { grouped(table.differences.count) },
+                ]);
+            }
+            for at in 3..6 {
+                if let Some(column) = grid.column_mut(at) {
+                    column.set_cell_alignment(CellAlignment::Right);
+                }
+            }
+            let _ = writeln!(text, "{}", trimmed(&grid));
+        }
+        let all = self.tables.iter().map(|table| (&table.name, &table.differences));
+        for (name, differences) in all.filter(|(_, differences)| !differences.is_empty()) {
+            text.push_str(&differences_text(name, differences));
+        }
+        let count: u64 = self.tables.iter().map(|table| table.differences.count).sum();
+        let line = match (&self.failure, self.tables.len(), count) {
+            (Some(_), ..) => return text,
+            (None, 0, _) => "Nothing to verify: the database has no table of Agno's.".to_owned(),
+            (None, tables, 0) => format!(
+                "Verified: {} {} what the stamps say.",
+                counted(tables as u64, "table", "tables"),
+                if tables == 1 { "is" } else { "are" }
+            ),
+            (None, _, count) => format!("{}: nothing was changed.", counted(count, "difference", "differences")),
+        };
+        let _ = writeln!(text, "{line}");
+        text
     }
 
     fn plan_text(&self) -> String {
@@ -569,6 +629,36 @@ fn planned(what: &str) -> String {
         .iter()
         .find_map(|(done, to_do)| what.strip_prefix(done).map(|rest| format!("{to_do}{rest}")))
         .unwrap_or_else(|| what.replacen("made ", "make ", 1))
+}
+
+/// Differences of a table, those with the same way out together.
+fn differences_text(table: &str, differences: &Differences) -> String {
+    const SHOWN: usize = 10;
+    let mut text = format!("\n{table}:\n");
+    let mut mends: Vec<&str> = differences.named.iter().map(|one| one.mend.as_str()).collect();
+    mends.sort_unstable();
+    mends.dedup();
+    for mend in mends {
+        let alike: Vec<_> = differences.named.iter().filter(|one| one.mend == mend).collect();
+        for one in alike.iter().take(SHOWN) {
+            let place = [one.id.as_deref(), one.item.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+            let place = if place.is_empty() { place } else { format!("{place}: ") };
+            let _ = writeln!(text, "  {place}{}", one.what);
+        }
+        if alike.len() > SHOWN {
+            let _ = writeln!(text, "  and {} more (--json names them)", grouped((alike.len() - SHOWN) as u64));
+        }
+        let _ = writeln!(text, "    -> {mend}");
+    }
+    if differences.count > differences.named.len() as u64 {
+        let _ = writeln!(
+            text,
+            "  {} more are counted and not named",
+            grouped(differences.count - differences.named.len() as u64)
+        );
+    }
+    text.push('\n');
+    text
 }
 
 fn left_text(table: &TableReport) -> String {

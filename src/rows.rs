@@ -166,6 +166,17 @@ fn on_shared_keys() -> String {
 
 /// Whether there are entity memories to move; with [`Shared::Any`] also those that will have to stay, to be told.
 pub fn any_shared_keys(backend: &mut dyn Backend, table: &str, shared: Shared) -> Result<bool> {
+    let sql = format!("{} LIMIT 1", of_shared_keys(backend, table, shared));
+    Ok(!backend.query(&sql, &[])?.is_empty())
+}
+
+/// The entity memories on shared keys that could move: at a version that wants them moved there are none.
+pub fn on_shared_keys_still(backend: &mut dyn Backend, table: &str) -> Result<Vec<String>> {
+    let sql = format!("{} ORDER BY learning_id LIMIT 1000", of_shared_keys(backend, table, Shared::Movable));
+    Ok(backend.query(&sql, &[])?.into_iter().flatten().flatten().collect())
+}
+
+fn of_shared_keys(backend: &mut dyn Backend, table: &str, shared: Shared) -> String {
     let dialect = backend.dialect();
     let movable = match shared {
         Shared::Any => String::new(),
@@ -174,8 +185,7 @@ pub fn any_shared_keys(backend: &mut dyn Backend, table: &str, shared: Shared) -
             dialect.is_object("content")
         ),
     };
-    let sql = format!("SELECT 1 FROM {} WHERE {}{movable} LIMIT 1", dialect.table(table), on_shared_keys());
-    Ok(!backend.query(&sql, &[])?.is_empty())
+    format!("SELECT learning_id FROM {} WHERE {}{movable}", dialect.table(table), on_shared_keys())
 }
 
 /// Which entity memories on shared keys are asked for.

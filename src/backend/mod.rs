@@ -4,6 +4,7 @@ pub mod postgres;
 pub mod sqlite;
 pub mod url;
 
+use crate::difference::Compared;
 use crate::plan::Action;
 use crate::progress::Progress;
 use crate::schema::{ColumnShape, ColumnType, Definition, Retype, Shape};
@@ -303,6 +304,9 @@ pub trait Backend {
     /// Puts the rows of `runs` back into `sessions.runs`, and writes the JSON columns of `sessions` as the older release
     /// reads them.
     fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved>;
+
+    /// Holds every run of the column `runs` against the runs table.
+    fn compare_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Compared>;
 
     /// Runs a statement outside of any transaction; one that finds its work done or being done by another is content.
     fn execute_apart(&mut self, statement: &str) -> Result<()> {

@@ -1,6 +1,7 @@
 //! PostgreSQL as a [`Backend`].
 
 mod client;
+mod compare;
 mod dialect;
 mod json;
 mod observe;
@@ -10,6 +11,7 @@ pub mod settings;
 mod tls;
 
 use crate::backend::{Access, Backend, Catalog, Dialect, EachRow, Mended, Moved, Opening, Row, Value};
+use crate::difference::Compared;
 use crate::error::Stop;
 use crate::plan::Action;
 use crate::progress::{Event, Progress, interrupted};
@@ -231,6 +233,10 @@ impl Backend for PostgresBackend {
 
     fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
         runs::Tables::new(self.dialect, sessions, runs).join(&mut self.client, progress)
+    }
+
+    fn compare_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Compared> {
+        compare::compare(&runs::Tables::new(self.dialect, sessions, runs), &mut self.client, progress)
     }
 
     fn unconvertible(&mut self, table: &str, key: &str, retypes: &[Retype]) -> Result<Vec<String>> {

@@ -14,10 +14,10 @@ const LARGEST_LIST: i64 = 255 << 20;
 pub struct Tables<'d> {
     dialect: &'d Postgres,
     /// The names as they are.
-    sessions_name: &'d str,
+    pub(super) sessions_name: &'d str,
     runs_name: &'d str,
-    sessions: String,
-    runs: String,
+    pub(super) sessions: String,
+    pub(super) runs: String,
 }
 
 /// A table filled without keys and indexes, next to which they are made again as they were.
@@ -80,7 +80,7 @@ impl<'d> Tables<'d> {
     }
 
     /// The rows of all elements; those that cannot be rows have no run_id.
-    fn rows(&self) -> String {
+    pub(super) fn rows(&self) -> String {
         // True as Python sees an id or a name.
         let filled =
             |key: &str| format!("coalesce(e.run -> '{key}', 'null') NOT IN ('null', '\"\"', 'false', '0', '[]', '{{}}')");
@@ -127,14 +127,7 @@ impl<'d> Tables<'d> {
         if broken.is_empty() {
             return Ok(0);
         }
-        let no_list = client.query(
-            &format!(
-                "SELECT session_id::text FROM {} WHERE runs IS NOT NULL AND jsonb_typeof(runs::jsonb) NOT IN ('array', 'null')",
-                self.sessions
-            ),
-            &[],
-        )?;
-        let no_list: HashSet<String> = no_list.into_iter().flatten().flatten().collect();
+        let no_list = self.no_lists(client)?;
         let count = broken.len() as u64;
         for (session, index, why) in sorted(broken) {
             if no_list.contains(&session) {
@@ -144,6 +137,15 @@ impl<'d> Tables<'d> {
             }
         }
         Ok(count)
+    }
+
+    /// The sessions whose column holds something else than a list.
+    pub(super) fn no_lists(&self, client: &mut Client) -> Result<HashSet<String>> {
+        let sql = format!(
+            "SELECT session_id::text FROM {} WHERE runs IS NOT NULL AND jsonb_typeof(runs::jsonb) NOT IN ('array', 'null')",
+            self.sessions
+        );
+        Ok(client.query(&sql, &[])?.into_iter().flatten().flatten().collect())
     }
 
     /// Takes out of the new rows those whose id another has: the first by (sessions.created_at, session_id, position) keeps it.

@@ -7,6 +7,7 @@ mod rehearse;
 mod runs;
 
 use super::{Access, Backend, Catalog, Dialect, EachRow, Moved, Row, Value};
+use crate::difference::Compared;
 use crate::error::Stop;
 use crate::plan::Action;
 use crate::progress::{Event, Progress, interrupted};
@@ -415,5 +416,9 @@ impl Backend for SqliteBackend {
 
     fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
         runs::join(&self.connection, sessions, runs, progress).map_err(explained)
+    }
+
+    fn compare_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Compared> {
+        runs::compare(&self.connection, sessions, runs, progress).map_err(explained)
     }
 }

@@ -1,0 +1,93 @@
+//! The old column held against the runs table, inside the server: only ids and verdicts leave it.
+
+use super::client::Client;
+use super::runs::Tables;
+use crate::difference::{Compared, Difference, RunDiffers};
+use crate::error::Stop;
+use crate::progress::{Event, Progress, interrupted};
+use anyhow::Result;
+use std::collections::HashSet;
+
+/// What of a row is held against its run, besides the payload. The place is compared as an order: runs that the app deleted
+/// leave holes.
+const COMPARED: [&str; 8] =
+    ["run_type", "agent_id", "team_id", "workflow_id", "user_id", "parent_run_id", "status", "created_at"];
+
+const NO_OBJECT: &str = "is no object";
+
+/// Holds every run of the old column against its row.
+pub fn compare(tables: &Tables<'_>, client: &mut Client, progress: &mut dyn Progress) -> Result<Compared> {
+    let total = client.one(&format!("SELECT count(*) FROM {}", tables.sessions), &[])?.unwrap_or_default();
+    progress.on(Event::Rows { name: tables.sessions_name.to_owned(), total: total.parse().unwrap_or(0) });
+    // `up` writes both times the same: a row with another has been changed by the app, and counts as it is.
+    let columns =
+        COMPARED.map(|column| format!("CASE WHEN w.{column} IS DISTINCT FROM r.{column} THEN '{column}' END")).join(", ");
+    // OFFSET 0: payloads are compared before the rows are sorted, and do not go along.
+    let sql = format!(
+        "SELECT session_id::text, (w.run_index)::text, w.run_id::text, \
+                CASE WHEN w.run_id IS NULL THEN verdict WHEN nth > 1 THEN 'twin' \
+                     WHEN verdict = 'same' AND NOT coalesce(place > lag(place) OVER o, true) THEN 'order' ELSE verdict END, detail \
+         FROM (SELECT w.session_id, w.run_index, w.run_id, \
+                 row_number() OVER (PARTITION BY w.session_id, w.run_id ORDER BY w.run_index) AS nth, \
+                 w.verdict, w.detail, w.place FROM ( \
+           SELECT w.session_id, w.run_index, w.run_id, \
+             CASE WHEN w.run_id IS NULL THEN 'no row' WHEN r.run_id IS NULL THEN 'missing' \
+                  WHEN r.session_id <> w.session_id THEN 'elsewhere' \
+                  WHEN r.updated_at IS DISTINCT FROM r.created_at THEN 'changed' \
+                  WHEN r.run_data::jsonb IS DISTINCT FROM w.run_data THEN 'content' \
+                  WHEN concat({columns}) <> '' THEN 'columns' ELSE 'same' END AS verdict, \
+             CASE WHEN w.run_id IS NULL THEN CASE jsonb_typeof(w.run_data) WHEN 'object' THEN 'has no run_id' ELSE '{NO_OBJECT}' END \
+                  WHEN r.session_id <> w.session_id THEN r.session_id \
+                  ELSE concat_ws(', ', {columns}) END::text AS detail, \
+             ROW(r.run_index, r.created_at, r.run_id) AS place \
+           FROM ({rows}) w LEFT JOIN {runs} r ON r.run_id = w.run_id OFFSET 0) w OFFSET 0) w \
+         WINDOW o AS (PARTITION BY session_id, verdict = 'same' ORDER BY run_index)",
+        rows = tables.rows(),
+        runs = tables.runs,
+    );
+    let mut compared = Compared::default();
+    let mut no_objects = Vec::new();
+    client.scan(&sql, &[], &mut |fields| {
+        if compared.runs % 1000 == 0 && interrupted() {
+            return Err(Stop::Interrupted.into());
+        }
+        let text =
+            |at: usize| fields.get(at).copied().flatten().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+        let (session, index, id, detail) = (text(0), text(1).parse().unwrap_or(0), text(2), text(4));
+        compared.runs += 1;
+        let differs = match text(3).as_str() {
+            "same" => return Ok(true),
+            "changed" => {
+                compared.changed += 1;
+                return Ok(true);
+            }
+            "no row" if detail == NO_OBJECT => {
+                no_objects.push((session, index));
+                return Ok(true);
+            }
+            "no row" => RunDiffers::NoRow(detail),
+            "twin" => RunDiffers::NoRow(format!("its id {id} is that of a run before it")),
+            "missing" => RunDiffers::Missing(id),
+            "elsewhere" => RunDiffers::Elsewhere(id, detail),
+            "content" => RunDiffers::Content(id),
+            "columns" => RunDiffers::Columns(id, detail),
+            _ => RunDiffers::Order(id),
+        };
+        compared.differs(&session, index, &differs);
+        Ok(true)
+    })?;
+    if !no_objects.is_empty() {
+        let no_list: HashSet<String> = tables.no_lists(client)?;
+        for (session, index) in no_objects {
+            if no_list.contains(&session) {
+                compared.runs -= 1;
+                compared.no_list(&session, "its runs are no list");
+            } else {
+                compared.differs(&session, index, &RunDiffers::NoRow(NO_OBJECT.to_owned()));
+            }
+        }
+    }
+    let by_place = |one: &Difference| (one.id.clone(), one.item.clone());
+    compared.differences.named.sort_by_key(by_place);
+    Ok(compared)
+}

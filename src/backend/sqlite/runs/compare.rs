@@ -1,0 +1,132 @@
+//! The old column held against the runs table.
+
+use super::{Halt, Session, Stored, each_session, values, walk};
+use crate::backend::sqlite::Sqlite;
+use crate::backend::{Dialect, sqlite::as_text};
+use crate::convert::runs::{Element, RunList};
+use crate::difference::{Compared, RunDiffers};
+use crate::error::Stop;
+use crate::progress::{Event, Progress, interrupted};
+use anyhow::Result;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Statement};
+use std::collections::HashSet;
+use std::io::Read;
+
+/// What of a row is held against its run, besides the payload: what [`values`] makes of run and session. The place is
+/// compared as an order: runs that the app deleted leave holes.
+const COMPARED: [(usize, &str); 8] = [
+    (2, "run_type"),
+    (3, "agent_id"),
+    (4, "team_id"),
+    (5, "workflow_id"),
+    (6, "user_id"),
+    (7, "parent_run_id"),
+    (8, "status"),
+    (11, "created_at"),
+];
+
+/// Holds every run of the old column against its row, one at a time.
+pub fn compare(connection: &Connection, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Compared> {
+    let count = format!("SELECT count(*) FROM {}", Sqlite.quote(sessions));
+    let total: i64 = connection.query_row(&count, [], |row| row.get(0))?;
+    progress.on(Event::Rows { name: sessions.to_owned(), total: total.unsigned_abs() });
+    let sql = format!("SELECT {} FROM {} WHERE run_id = ?1", super::COLUMNS.join(", "), Sqlite.quote(runs));
+    let mut comparing = Comparing { row_of: connection.prepare(&sql)?, compared: Compared::default() };
+    let mut done = 0;
+    each_session(connection, sessions, |session, stored| {
+        if interrupted() {
+            return Err(Stop::Interrupted.into());
+        }
+        match stored {
+            Stored::Value(bytes) => comparing.list(&session, bytes)?,
+            Stored::Large(large) => comparing.list(&session, large.open()?)?,
+            Stored::Unreadable(why) => comparing.compared.no_list(&session.id, why),
+        }
+        done += 1;
+        progress.on(Event::Moved { done });
+        Ok(())
+    })?;
+    Ok(comparing.compared)
+}
+
+struct Comparing<'c> {
+    row_of: Statement<'c>,
+    compared: Compared,
+}
+
+/// By what Agno sorts the rows of a session.
+type Order = (Option<i64>, Option<i64>, String);
+
+impl Comparing<'_> {
+    fn list<R: Read>(&mut self, session: &Session, source: R) -> Result<()> {
+        let mut seen = HashSet::new();
+        let mut last: Option<Order> = None;
+        let outcome = walk(RunList::open(source), |index, payload, element| {
+            self.compared.runs += 1;
+            let differs = match element {
+                Element::Other(why) => Some(RunDiffers::NoRow(why.to_owned())),
+                Element::Run(fields) => {
+                    let row = fields.row();
+                    if seen.insert(row.run_id.clone()) {
+                        self.run(&values(session, index, &row, payload), &row.run_id, &mut last)?
+                    } else {
+                        Some(RunDiffers::NoRow(format!("its id {} is that of a run before it", row.run_id)))
+                    }
+                }
+            };
+            if let Some(differs) = differs {
+                self.compared.differs(&session.id, index, &differs);
+            }
+            Ok(())
+        });
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(Halt::Error(error)) => Err(error),
+            Err(halt) => {
+                let why = halt.of_list(&session.id)?;
+                self.compared.no_list(&session.id, why);
+                Ok(())
+            }
+        }
+    }
+
+    fn run(&mut self, wanted: &[ValueRef<'_>], id: &str, last: &mut Option<Order>) -> Result<Option<RunDiffers>> {
+        let mut rows = self.row_of.query([ToSqlOutput::Borrowed(wanted[0])])?;
+        let Some(row) = rows.next()? else { return Ok(Some(RunDiffers::Missing(id.to_owned()))) };
+        let there = |at: usize| row.get_ref(at);
+        if there(1)? != wanted[1] {
+            let other = as_text(there(1)?).unwrap_or_default();
+            return Ok(Some(RunDiffers::Elsewhere(id.to_owned(), other)));
+        }
+        // `up` writes both times the same: a row with another has been changed by the app, and counts as it is.
+        if there(12)? != there(11)? {
+            self.compared.changed += 1;
+            return Ok(None);
+        }
+        let is_same = match there(10)? {
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => ValueRef::Text(bytes) == wanted[10],
+            _ => false,
+        };
+        if !is_same {
+            return Ok(Some(RunDiffers::Content(id.to_owned())));
+        }
+        let mut columns = Vec::new();
+        for (at, column) in COMPARED {
+            if there(at)? != wanted[at] {
+                columns.push(column);
+            }
+        }
+        if !columns.is_empty() {
+            return Ok(Some(RunDiffers::Columns(id.to_owned(), columns.join(", "))));
+        }
+        let order = Some((whole(there(9)?), whole(there(11)?), id.to_owned()));
+        let is_later = *last < order;
+        *last = order;
+        Ok((!is_later).then(|| RunDiffers::Order(id.to_owned())))
+    }
+}
+
+fn whole(value: ValueRef<'_>) -> Option<i64> {
+    value.as_i64_or_null().ok().flatten()
+}
