@@ -1,17 +1,20 @@
 //! Every flag and subcommand, once; help, man page, completions and docs/commands.md are made of this.
 
+use crate::backend::url::DEFAULT_URL;
 use crate::backend::{Access, DEFAULT_SCHEMA, Opening};
 use crate::discover::Named;
+use crate::error::Stop;
 use crate::schema::Target;
 use crate::schema::tables::{KNOWN, TableType, VERSIONS_TABLE};
 use crate::v1::source::Kind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Migrate the databases of Agno, the Python agent framework, between schema versions. Fast, without Python, without losing
 /// a row.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "agno-migrate", version, max_term_width = 100, after_help = EXIT_CODES, propagate_version = true)]
 pub struct Cli {
     /// What applies to every command.
@@ -29,7 +32,7 @@ time; 6 refused, something stands in the way; 130 interrupted. Whatever happens,
 running the command again goes on.";
 
 /// The commands.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Bring every Agno table up to a schema version
     ///
@@ -48,6 +51,9 @@ pub enum Command {
         /// Say what would be done and change nothing
         #[arg(long)]
         dry_run: bool,
+        /// Copy the file first
+        #[command(flatten)]
+        backup: Backup,
     },
     /// Bring every Agno table back to a schema version, losing nothing
     ///
@@ -65,6 +71,9 @@ pub enum Command {
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
+        /// Copy the file first
+        #[command(flatten)]
+        backup: Backup,
     },
     /// Print the schema version of the database: the lowest of its tables
     Current {
@@ -120,6 +129,26 @@ pub enum Command {
     /// Holds the shape of every table against its stamp, every run of the old column against the runs table, and the archive
     /// against the tables its values come from. Says what differs, by id, and what mends it; ends with 4 when something does.
     Verify,
+    /// Drop the old column `runs` once every run in it is proven to be in the runs table
+    ///
+    /// For databases at schema 3.0.0 whose users are happy with it: the column is a copy until then. `down` works after it too.
+    Cleanup {
+        /// Say what would be done and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        /// Drop the column although it has runs that are nowhere else; their sessions are named
+        #[arg(long)]
+        force: bool,
+        /// Give the space back to the disk: writes the file (SQLite) or the table (PostgreSQL) anew, and nobody can use it meanwhile
+        #[arg(long)]
+        vacuum: bool,
+        /// Copy the file first
+        #[command(flatten)]
+        backup: Backup,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -129,8 +158,23 @@ pub enum Command {
     Man,
 }
 
+/// A copy made before anything is changed.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Backup {
+    /// Copy the SQLite file before it is changed: to PATH, into the folder PATH, or beside it
+    #[arg(long = "backup", value_name = "PATH", num_args = 0..=1, default_missing_value = "", env = "AGNO_MIGRATE_BACKUP")]
+    path: Option<String>,
+}
+
+impl Backup {
+    /// `None`: no copy is wanted; an inner `None`: beside the file.
+    pub fn wanted(&self) -> Option<Option<&Path>> {
+        self.path.as_deref().map(|path| (!path.is_empty()).then(|| Path::new(path)))
+    }
+}
+
 /// A choice of tables.
-#[derive(Args, Debug, Default)]
+#[derive(Clone, Args, Debug, Default)]
 pub struct Only {
     /// Only tables of these types, separated by commas; sessions brings its runs along
     #[arg(long, value_name = "TYPES", value_delimiter = ',', value_parser = only_type, env = "AGNO_MIGRATE_ONLY")]
@@ -138,12 +182,16 @@ pub struct Only {
 }
 
 /// What applies to every command.
-#[derive(Args, Debug)]
+#[derive(Clone, Args, Debug)]
 #[command(next_help_heading = "Options for every command")]
 pub struct Options {
-    /// The database: the URL of the Agno app, or a SQLite file [default: $DATABASE_URL, else sqlite:///agno.db]
-    #[arg(long, global = true, value_name = "URL", env = "AGNO_DB_URL", hide_env_values = true)]
-    pub db: Option<String>,
+    /// The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default:
+    /// sqlite:///agno.db]
+    #[arg(long, global = true, value_name = "URL")]
+    pub db: Vec<String>,
+    /// A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]
+    #[arg(long, global = true, value_name = "LIST")]
+    pub db_file: Option<PathBuf>,
     /// A table's own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape
     #[arg(long = "table", global = true, value_name = "TYPE=NAME", value_parser = named_table, env = "AGNO_MIGRATE_TABLE",
           value_delimiter = ';')]
@@ -199,15 +247,63 @@ pub struct NamedTable {
     pub name: String,
 }
 
+impl Cli {
+    /// The databases the command is run on, one after the other.
+    ///
+    /// # Errors
+    /// See [`Options::databases`]; several for a command that takes one.
+    pub fn databases(&self) -> Result<Vec<String>, Stop> {
+        match &self.command {
+            Command::V1ToV2 { .. } => Ok(vec![self.options.url()?]),
+            _ => self.options.databases(),
+        }
+    }
+}
+
 impl Options {
-    /// The database: `--db` or AGNO_DB_URL, else DATABASE_URL, else Agno's default.
-    pub fn url(&self) -> String {
-        let given = self
-            .db
-            .clone()
-            .filter(|url| !url.is_empty())
-            .or_else(|| std::env::var("DATABASE_URL").ok().filter(|url| !url.is_empty()));
-        given.unwrap_or_else(|| crate::backend::url::DEFAULT_URL.to_owned())
+    /// The databases: those of `--db` and `--db-file`, else of the environment, else Agno's default.
+    ///
+    /// # Errors
+    /// A list that cannot be read, or names none.
+    pub fn databases(&self) -> Result<Vec<String>, Stop> {
+        let of_environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let mut databases: Vec<String> = self.db.iter().filter(|url| !url.is_empty()).cloned().collect();
+        let list = self.db_file.clone().or_else(|| {
+            let file = of_environment("AGNO_DB_FILE").filter(|_| databases.is_empty());
+            file.map(PathBuf::from)
+        });
+        if let Some(list) = list {
+            let usage = |why: String| Stop::Usage(format!("--db-file {}: {why}", list.display()));
+            let text = std::fs::read_to_string(&list).map_err(|error| usage(format!("cannot be read: {error}")))?;
+            let before = databases.len();
+            databases.extend(
+                text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned),
+            );
+            if databases.len() == before {
+                return Err(usage("names no database: write one on each line".to_owned()));
+            }
+        }
+        if databases.is_empty() {
+            let url = of_environment("AGNO_DB_URL").or_else(|| of_environment("DATABASE_URL"));
+            databases.push(url.unwrap_or_else(|| DEFAULT_URL.to_owned()));
+        }
+        Ok(databases)
+    }
+
+    /// The one database that a command is about.
+    ///
+    /// # Errors
+    /// See [`Options::databases`]; several.
+    pub fn url(&self) -> Result<String, Stop> {
+        match self.databases()?.as_slice() {
+            [url] => Ok(url.clone()),
+            several => Err(Stop::Usage(format!("one database is written, and {} are named: say --db once", several.len()))),
+        }
+    }
+
+    /// The same options for one database.
+    pub fn for_one(&self, url: &str) -> Options {
+        Options { db: vec![url.to_owned()], db_file: None, ..self.clone() }
     }
 
     /// How the database is opened.

@@ -1,7 +1,8 @@
 //! One short function per command: open the database, let the engine walk, fill the report.
 
-use crate::backend::{self, Access};
-use crate::cli::{Cli, Command, Only, Options};
+use crate::backend::{self, Access, megabytes};
+use crate::cleanup::{self, Unproven};
+use crate::cli::{Backup, Cli, Command, Only, Options};
 use crate::discover::{Found, Stamp};
 use crate::engine::{Course, Engine, Moves, Observed, Settings, TablePlan};
 use crate::error::{Stop, exit_code};
@@ -25,7 +26,14 @@ const DRIFT: u8 = 4;
 /// Whether to go on, asked before a `down`: the sentence, and the answer.
 pub type Ask<'a> = &'a mut dyn FnMut(&str) -> Result<bool>;
 
-/// Runs a command. The report says everything, a failure included; it has its exit code.
+/// The exit code of several databases: that of the worst.
+pub fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
+    const WORST_FIRST: [u8; 8] = [130, 1, 2, 6, 5, DRIFT, PENDING, 0];
+    let rank = |code: &u8| WORST_FIRST.iter().position(|known| known == code).unwrap_or(1);
+    codes.into_iter().min_by_key(rank).unwrap_or(0)
+}
+
+/// Runs a command on one database. The report says everything, a failure included; it has its exit code.
 pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
     let started = Instant::now();
     let (name, dry_run) = match &cli.command {
@@ -36,17 +44,18 @@ pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
         Command::Plan { .. } => ("plan", true),
         Command::V1ToV2 { dry_run, .. } => ("v1-to-v2", *dry_run),
         Command::Verify => ("verify", false),
+        Command::Cleanup { dry_run, .. } => ("cleanup", *dry_run),
         // Printed by main, which has no report for them.
         Command::Completions { .. } | Command::Man => ("", false),
     };
     let mut report = Report { dry_run, ..Report::new(name, String::new()) };
     let outcome = match &cli.command {
-        Command::Up { to, force, only, .. } => {
+        Command::Up { to, force, only, backup, .. } => {
             let moves = if *force { Moves::Again } else { Moves::Due };
-            change(cli, only, Course::Up { target: to.0.clone(), moves }, ask, progress, &mut report)
+            change(cli, only, Course::Up { target: to.0.clone(), moves }, backup, ask, progress, &mut report)
         }
-        Command::Down { to, only, .. } => {
-            change(cli, only, Course::Down { target: to.0.clone() }, ask, progress, &mut report)
+        Command::Down { to, only, backup, .. } => {
+            change(cli, only, Course::Down { target: to.0.clone() }, backup, ask, progress, &mut report)
         }
         Command::Current { check } => current(&cli.options, *check, progress, &mut report),
         Command::Status { check } => status(&cli.options, *check, progress, &mut report),
@@ -58,8 +67,22 @@ pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
             conversion::convert(&cli.options, chosen, &sources, &to.0, *dry_run, progress, &mut report)
         }
         Command::Verify => verify(&cli.options, progress, &mut report),
+        Command::Cleanup { yes, force, vacuum, backup, .. } => {
+            let wanted = Cleaning {
+                unproven: if *force { Unproven::Goes } else { Unproven::Stays },
+                vacuum: *vacuum,
+                yes: *yes,
+                backup,
+            };
+            cleanup(&cli.options, &wanted, ask, progress, &mut report)
+        }
         Command::Completions { .. } | Command::Man => Ok(()),
     };
+    if report.database.is_empty() {
+        // Not even opened: it still has a name.
+        let name = cli.options.url().ok().and_then(|url| backend::name_of(&url));
+        report.database = name.unwrap_or_default();
+    }
     if let Err(error) = outcome {
         report.exit_code = exit_code(&error);
         report.failure = Some(sentence(&error));
@@ -88,7 +111,7 @@ fn with_engine<T>(
     report: &mut Report,
     then: impl FnOnce(&mut Engine<'_>, &mut Report) -> Result<T>,
 ) -> Result<T> {
-    let mut backend = backend::open(&options.url(), &options.opening(access))?;
+    let mut backend = backend::open(&options.url()?, &options.opening(access))?;
     report.database = backend.name();
     // One state of the database for everything that is found out: another migration may be at work.
     backend.snapshot(progress)?;
@@ -138,6 +161,7 @@ fn change(
     cli: &Cli,
     only: &Only,
     course: Course,
+    backup: &Backup,
     ask: Ask<'_>,
     progress: &mut dyn Progress,
     report: &mut Report,
@@ -166,10 +190,11 @@ fn change(
             if let Command::Down { yes: false, .. } = &cli.command
                 && !ask(&question(work, &course))?
             {
-                return Err(
-                    Stop::Refused("not confirmed: nothing was changed; --yes goes on without asking".to_owned()).into()
-                );
+                return Err(not_confirmed());
             }
+        }
+        if work > 0 {
+            save(engine, backup, report)?;
         }
         tell_consequences(&plans, &course, report);
         let mut plans = plans.into_iter();
@@ -192,8 +217,100 @@ fn change(
 }
 
 fn question(work: usize, course: &Course) -> String {
-    let tables = if work == 1 { "1 table".to_owned() } else { format!("{work} tables") };
-    format!("Take {tables} down to v{}?", course.target())
+    format!("Take {} down to v{}?", tables(work), course.target())
+}
+
+/// `1 table`, `2 tables`.
+fn tables(number: usize) -> String {
+    if number == 1 { "1 table".to_owned() } else { format!("{number} tables") }
+}
+
+/// Copies the database when that was asked for, before the first change.
+fn save(engine: &mut Engine<'_>, backup: &Backup, report: &mut Report) -> Result<()> {
+    if let Some(path) = backup.wanted() {
+        let saved = engine.backend.backup(path, engine.progress)?;
+        report.notes.push(format!("saved the database as it was to {}", saved.display()));
+        report.backup = Some(saved.display().to_string());
+    }
+    Ok(())
+}
+
+/// What a `cleanup` was asked to do.
+struct Cleaning<'c> {
+    unproven: Unproven,
+    vacuum: bool,
+    yes: bool,
+    backup: &'c Backup,
+}
+
+/// `cleanup`: prove everything first, then drop table by table.
+fn cleanup(
+    options: &Options,
+    wanted: &Cleaning<'_>,
+    ask: Ask<'_>,
+    progress: &mut dyn Progress,
+    report: &mut Report,
+) -> Result<()> {
+    let access = if report.dry_run { Access::Read } else { Access::Write };
+    with_engine(options, &Only::default(), access, progress, report, |engine, report| {
+        let observed = engine.observe()?;
+        tell_found(engine, &observed, report)?;
+        let mut refusals = observed.survey.refusals.clone();
+        let plans = cleanup::plan(engine, &observed, wanted.unproven)?;
+        refusals.extend(plans.iter().flat_map(|plan| plan.refusals.iter().map(|why| format!("{}: {why}", plan.name))));
+        if report.dry_run || !refusals.is_empty() {
+            report.tables = plans;
+            return match refusals.is_empty() {
+                true => Ok(()),
+                false => Err(Stop::Refused(stands_in_the_way(&refusals)).into()),
+            };
+        }
+        engine.backend.rollback()?;
+        if !plans.is_empty() || wanted.vacuum {
+            if let Some(reason) = engine.backend.read_only()? {
+                return Err(Stop::Refused(reason).into());
+            }
+        }
+        if !plans.is_empty() {
+            let question = format!("Drop the old column runs of {}?", tables(plans.len()));
+            if !wanted.yes && !ask(&question)? {
+                return Err(not_confirmed());
+            }
+            save(engine, wanted.backup, report)?;
+        }
+        let mut left = plans.iter();
+        while let Some(plan) = left.next() {
+            match cleanup::drop_column(engine, plan, wanted.unproven) {
+                Ok(table) => report.tables.push(table),
+                Err(failed) => {
+                    report.tables.push(failed.report);
+                    report.tables.extend(left.map(|plan| TableReport { steps: Vec::new(), ..plan.clone() }));
+                    return Err(failed.error);
+                }
+            }
+        }
+        let all = || observed.survey.found.iter().filter(|table| table.table_type == TableType::Sessions);
+        if wanted.vacuum {
+            let names: Vec<&str> = all().map(|table| table.name.as_str()).collect();
+            let sizes = engine.backend.vacuum(&names)?;
+            report.notes.push(format!(
+                "gave space back: {} MB before, {} MB now",
+                megabytes(sizes.before),
+                megabytes(sizes.after)
+            ));
+        } else if report.tables.iter().any(|table| table.outcome == Outcome::Migrated) {
+            report.notes.push("the space is used for new rows; --vacuum gives it back to the disk".to_owned());
+        }
+        Ok(())
+    })
+}
+
+fn not_confirmed() -> anyhow::Error {
+    Stop::Refused("not confirmed: nothing was changed; --yes goes on without asking".to_owned()).into()
+}
+
+fn stands_in_the_way(reasons: &[String]) -> String {
+    format!("nothing was changed, since this stands in the way:\n  {}", reasons.join("\n  "))
 }
 
 /// What the user must know about living with the result.
@@ -248,8 +365,8 @@ fn refuse(refusals: &[Refusal], plans: &[TablePlan]) -> Result<()> {
     if refusals.is_empty() {
         return Ok(());
     }
-    let reasons: Vec<&str> = refusals.iter().map(|(_, why)| why.as_str()).collect();
-    let mut message = format!("nothing was changed, since this stands in the way:\n  {}", reasons.join("\n  "));
+    let reasons: Vec<String> = refusals.iter().map(|(_, why)| why.clone()).collect();
+    let mut message = stands_in_the_way(&reasons);
     let is_refused = |table_type: TableType| refusals.iter().any(|(of, _)| *of == Some(table_type));
     let mut others: Vec<&str> =
         plans.iter().map(|plan| plan.table.table_type).filter(|other| !is_refused(*other)).map(TableType::word).collect();
@@ -311,7 +428,7 @@ fn plan(options: &Options, only: &Only, to: &Target, progress: &mut dyn Progress
 
 /// What a stamp claims and the table lacks, in words.
 fn drift(observed: &Observed, table: &Found) -> Vec<String> {
-    observed.drift(table).into_iter().map(|step| format!("lacks {}", step.describe())).collect()
+    observed.drift(table).into_iter().map(|fact| format!("lacks {fact}")).collect()
 }
 
 /// `current`: one line.

@@ -203,19 +203,31 @@ impl Observed {
         })
     }
 
-    /// The facts of a version that a table lacks.
-    fn lacking(&self, table: &Found, migration: &Migration) -> Vec<&'static Step> {
+    /// The facts of a version that a table lacks, in words.
+    fn lacking(&self, table: &Found, migration: &Migration) -> Vec<String> {
         let Some(mut state) = self.state(table, oldest().clone()) else { return Vec::new() };
         state.archived.clear();
-        let lacks = |step: &&Step| {
-            !matches!(step, Step::Move(_))
-                && plan::decide(step, Direction::Up, &state.subject(table, self.dialect)) != Decision::Holds
-        };
-        migration.steps(table.table_type).iter().filter(lacks).collect()
+        let facts = migration.steps(table.table_type).iter().filter(|step| !matches!(step, Step::Move(_)));
+        facts
+            .filter_map(|step| match plan::decide(step, Direction::Up, &state.subject(table, self.dialect)) {
+                Decision::Holds => None,
+                // The table is there: its indexes are not all.
+                Decision::Do(actions, _) if matches!(step, Step::CreateTable(_)) && state.runs.is_some() => {
+                    let indexes = actions.iter().filter_map(|action| match action {
+                        Action::CreateIndex { on, index, .. } => {
+                            Some(format!("{} of {on}", Step::CreateIndex(*index).describe()))
+                        }
+                        _ => None,
+                    });
+                    Some(indexes.collect::<Vec<_>>().join(", "))
+                }
+                _ => Some(step.describe()),
+            })
+            .collect()
     }
 
-    /// What the stamp of a table claims and the table lacks.
-    pub fn drift(&self, table: &Found) -> Vec<&'static Step> {
+    /// What the stamp of a table claims and the table lacks, in words.
+    pub fn drift(&self, table: &Found) -> Vec<String> {
         let Some(stamp) = table.stamp.version() else { return Vec::new() };
         let claimed = MIGRATIONS.iter().filter(|migration| migration.version <= *stamp);
         claimed.flat_map(|migration| self.lacking(table, migration)).collect()
@@ -264,6 +276,9 @@ impl State {
         }
     }
 }
+
+/// What is done to a table inside a transaction.
+pub(crate) type Work<'w> = &'w mut dyn FnMut(&mut Engine<'_>, &mut TableReport) -> Result<()>;
 
 /// The walk.
 pub struct Engine<'a> {
@@ -497,7 +512,10 @@ impl Engine<'_> {
                 true => planned.stamp.clone(),
                 false => table.table_type.is_stamped().then(|| stamp_after(leg, course)),
             };
-            if let Err(error) = self.patiently(table, leg, stamp, course, &mut report) {
+            let mut work = |engine: &mut Engine<'_>, report: &mut TableReport| {
+                engine.in_transaction(table, leg, stamp.clone(), course, report)
+            };
+            if let Err(error) = self.patiently(table, &mut report, &mut work) {
                 report.failed(started.elapsed());
                 self.progress.on(Event::TableDone);
                 let error = error.context(format!("{} to v{}", table.name, leg.version));
@@ -522,19 +540,12 @@ impl Engine<'_> {
         }
     }
 
-    /// One version of one table; when an application holds the table, again and again until the wait is over.
-    fn patiently(
-        &mut self,
-        table: &Found,
-        leg: &Leg,
-        stamp: Option<Version>,
-        course: &Course,
-        report: &mut TableReport,
-    ) -> Result<()> {
+    /// Does work on a table in a transaction; when an application holds the table, again and again until the wait is over.
+    pub(crate) fn patiently(&mut self, table: &Found, report: &mut TableReport, work: Work<'_>) -> Result<()> {
         let started = Instant::now();
         loop {
             self.apart.clear();
-            let outcome = self.transaction(table, leg, stamp.clone(), course, report);
+            let outcome = self.transaction(report, work);
             let Err(error) = outcome else { return self.build_apart() };
             let is_busy = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Stop::Busy(_))));
             if !is_busy || interrupted() {
@@ -563,21 +574,14 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// One version of one table, in one transaction with its stamp.
-    fn transaction(
-        &mut self,
-        table: &Found,
-        leg: &Leg,
-        stamp: Option<Version>,
-        course: &Course,
-        report: &mut TableReport,
-    ) -> Result<()> {
+    /// Does work in a transaction of its own.
+    fn transaction(&mut self, report: &mut TableReport, work: Work<'_>) -> Result<()> {
         if interrupted() {
             return Err(Stop::Interrupted.into());
         }
         self.backend.begin(self.settings.lock_wait, self.progress)?;
         let before = report.clone();
-        let outcome = self.in_transaction(table, leg, stamp, course, report).and_then(|()| self.backend.commit());
+        let outcome = work(self, report).and_then(|()| self.backend.commit());
         if outcome.is_err() {
             // What the transaction did never was; the first error is the one that counts.
             *report = before;
@@ -586,6 +590,7 @@ impl Engine<'_> {
         outcome
     }
 
+    /// One version of one table, with its stamp.
     fn in_transaction(
         &mut self,
         table: &Found,
@@ -613,7 +618,7 @@ impl Engine<'_> {
     }
 
     /// Does one action; false when there was nothing to do.
-    fn act(
+    pub(crate) fn act(
         &mut self,
         table: &Found,
         action: &Action,
@@ -677,7 +682,7 @@ impl Engine<'_> {
     }
 }
 
-fn gone() -> anyhow::Error {
+pub(crate) fn gone() -> anyhow::Error {
     anyhow!("the table has gone since it was found: run the command again")
 }
 

@@ -6,6 +6,7 @@
 
 pub mod archive;
 pub mod backend;
+pub mod cleanup;
 pub mod cli;
 pub mod commands;
 pub mod convert;

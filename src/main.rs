@@ -40,18 +40,50 @@ fn main() -> ExitCode {
         _ => {}
     }
 
-    let watched = terminal::is_watched() && !cli.options.no_progress && !cli.options.quiet && !cli.options.json;
-    let mut progress: Box<dyn Progress> = if watched { Box::new(terminal::Bars::new()) } else { Box::new(Silent) };
-    let report = commands::run(&cli, &mut *progress, &mut |question| {
-        Ok(if terminal::can_ask() { terminal::ask(question)? } else { true })
-    });
-    drop(progress);
-    tell(&cli, &report);
-    let text = if cli.options.json { report.to_json() } else { report.to_text() };
-    match print(text.as_bytes()) {
-        ExitCode::SUCCESS => ExitCode::from(report.exit_code),
+    let databases = match cli.databases() {
+        Ok(databases) => databases,
+        Err(stop) => {
+            let _ = writeln!(io::stderr(), "error: {stop}");
+            return ExitCode::from(stop.exit_code());
+        }
+    };
+    let reports = run_each(&cli, &databases);
+    let json = match reports.as_slice() {
+        _ if !cli.options.json => return ExitCode::from(commands::worst(reports.iter().map(|report| report.exit_code))),
+        [one] => one.to_json(),
+        several => Report::several_to_json(several, commands::worst(several.iter().map(|report| report.exit_code))),
+    };
+    match print(json.as_bytes()) {
+        ExitCode::SUCCESS => ExitCode::from(commands::worst(reports.iter().map(|report| report.exit_code))),
         failed => failed,
     }
+}
+
+/// One database after the other; what stops one does not stop the others, but Ctrl-C does. Text is printed as it comes.
+fn run_each(cli: &Cli, databases: &[String]) -> Vec<Report> {
+    let watched = terminal::is_watched() && !cli.options.no_progress && !cli.options.quiet && !cli.options.json;
+    let mut reports = Vec::new();
+    for url in databases {
+        let one = Cli { options: cli.options.for_one(url), command: cli.command.clone() };
+        let mut progress: Box<dyn Progress> = if watched { Box::new(terminal::Bars::new()) } else { Box::new(Silent) };
+        let mut report = commands::run(&one, &mut *progress, &mut |question| {
+            Ok(if terminal::can_ask() { terminal::ask(question)? } else { true })
+        });
+        drop(progress);
+        let is_one_of_many = databases.len() > 1;
+        if is_one_of_many && !cli.options.json {
+            print(format!("== {}\n", report.database).as_bytes());
+        }
+        tell(cli, &report, is_one_of_many.then_some(report.database.as_str()));
+        if !cli.options.json && print(report.to_text().as_bytes()) != ExitCode::SUCCESS {
+            report.exit_code = 1;
+        }
+        reports.push(report);
+        if progress::interrupted() {
+            break;
+        }
+    }
+    reports
 }
 
 /// clap needs to know about colours before it has read the arguments.
@@ -78,8 +110,9 @@ fn print(text: &[u8]) -> ExitCode {
     }
 }
 
-/// Notes, warnings and errors go to stderr.
-fn tell(cli: &Cli, report: &Report) {
+/// Notes, warnings and errors go to stderr, with the database where there are several.
+fn tell(cli: &Cli, report: &Report, database: Option<&str>) {
+    let of = database.map_or(String::new(), |name| format!("{name}: "));
     let colored = match cli.options.color {
         Colors::Always => true,
         Colors::Never => false,
@@ -91,17 +124,17 @@ fn tell(cli: &Cli, report: &Report) {
     if !cli.options.quiet {
         for table in report.tables.iter().filter(|_| cli.options.verbose && !report.dry_run) {
             for step in &table.steps {
-                let _ = writeln!(stderr, "{}: v{} {}", table.name, step.version, step.what);
+                let _ = writeln!(stderr, "{of}{}: v{} {}", table.name, step.version, step.what);
             }
         }
         for note in notes {
-            let _ = writeln!(stderr, "{}: {note}", paint("36", "note"));
+            let _ = writeln!(stderr, "{}: {of}{note}", paint("36", "note"));
         }
     }
     for warning in warnings {
-        let _ = writeln!(stderr, "{}: {warning}", paint("33", "warning"));
+        let _ = writeln!(stderr, "{}: {of}{warning}", paint("33", "warning"));
     }
     if let Some(failure) = &report.failure {
-        let _ = writeln!(stderr, "{}: {failure}", paint("31", "error"));
+        let _ = writeln!(stderr, "{}: {of}{failure}", paint("31", "error"));
     }
 }

@@ -1,6 +1,7 @@
 //! What a command tells: one value, printed as text or as JSON.
 
 use crate::backend::{LEFT_NAMED, Left, Mended};
+use crate::cleanup;
 use crate::difference::Differences;
 use crate::discover::{Found, Stamp};
 use crate::guards::listed;
@@ -32,6 +33,9 @@ pub struct Report {
     pub current: Option<String>,
     /// Nothing was changed, only told.
     pub dry_run: bool,
+    /// The copy of the database that was made before it was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<String>,
     /// Agno's tables.
     pub tables: Vec<TableReport>,
     /// Tables that are almost Agno's and were left alone.
@@ -54,6 +58,14 @@ pub struct Report {
     pub exit_code: u8,
     /// Seconds it took.
     pub seconds: f64,
+}
+
+/// The reports of several databases.
+#[derive(Serialize)]
+struct Several<'r> {
+    schema: u32,
+    exit_code: u8,
+    databases: &'r [Report],
 }
 
 /// A table that is almost one of Agno's.
@@ -298,7 +310,7 @@ impl TableReport {
             (self.cleared, ("open day", "open days"), "left to the app to compute again"),
             (self.archived, ("value", "values"), "archived"),
             (self.restored, ("value", "values"), "restored"),
-            (self.left_count, rows, "left where they were"),
+            (self.left_count, rows, "left in place"),
         ]
         .into_iter()
         .filter(|(count, ..)| *count > 0)
@@ -338,6 +350,12 @@ impl Report {
     /// As one JSON document.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_else(|error| format!("{{\"failure\": \"{error}\"}}")) + "\n"
+    }
+
+    /// The reports of several databases, as one JSON document.
+    pub fn several_to_json(reports: &[Report], exit_code: u8) -> String {
+        let document = Several { schema: 1, exit_code, databases: reports };
+        serde_json::to_string_pretty(&document).unwrap_or_else(|error| format!("{{\"failure\": \"{error}\"}}")) + "\n"
     }
 
     /// What a command writes to stdout.
@@ -461,6 +479,10 @@ impl Report {
         let done = changed.iter().filter(|table| table.outcome == Outcome::Migrated).count() as u64;
         let line = match (self.tables.len(), done, unchanged as u64, &self.failure) {
             (.., Some(_)) => String::new(),
+            (_, 0, ..) if self.command == "cleanup" => "Nothing to clean up: no table keeps the old column runs.".to_owned(),
+            (_, done, ..) if self.command == "cleanup" => {
+                format!("The old column runs of {} is gone, in {}.", counted(done, "table", "tables"), seconds(self.seconds))
+            }
             (0, ..) => "Nothing to migrate: the database has no table of Agno's.".to_owned(),
             (_, 0, unchanged, _) => {
                 let verb = if unchanged == 1 { "is" } else { "are" };
@@ -527,7 +549,7 @@ impl Report {
 
     fn plan_text(&self) -> String {
         let mut text = String::new();
-        let headings = [("up", "up to"), ("down", "down to")];
+        let headings = [("up", "up to"), ("down", "down to"), (cleanup::DIRECTION, "clean up")];
         for (direction, heading) in headings {
             let mut begun = false;
             for table in &self.tables {
@@ -538,7 +560,11 @@ impl Report {
                     continue;
                 }
                 if !begun {
-                    let _ = writeln!(text, "-- {heading} {}", self.target.as_deref().unwrap_or_default());
+                    let _ = writeln!(
+                        text,
+                        "{}",
+                        format!("-- {heading} {}", self.target.as_deref().unwrap_or_default()).trim_end()
+                    );
                     begun = true;
                 }
                 let _ = writeln!(text, "\n-- {} ({})", table.name, table.table_type.map_or("", TableType::word));

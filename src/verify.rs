@@ -75,9 +75,9 @@ fn stamp(table: &Found, versions_table: &str) -> Differences {
 /// What versions up to the stamp want and the table lacks.
 fn shape(observed: &Observed, table: &Found) -> Differences {
     let mut differences = Differences::default();
-    for step in observed.drift(table) {
+    for fact in observed.drift(table) {
         let mend = format!("agno-migrate up{} makes it", to(table));
-        differences.add(of_table(format!("it lacks {}", step.describe()), mend));
+        differences.add(of_table(format!("it lacks {fact}"), mend));
     }
     let Some(runs) = observed.catalog.tables.get(table.runs.as_deref().unwrap_or_default()) else { return differences };
     let is_child = |name: &str| runs.foreign_keys.iter().any(|key| key.parent.eq_ignore_ascii_case(name));

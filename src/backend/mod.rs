@@ -10,6 +10,7 @@ use crate::progress::Progress;
 use crate::schema::{ColumnShape, ColumnType, Definition, Retype, Shape};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Location;
 
@@ -62,6 +63,16 @@ pub fn open(url: &str, opening: &Opening) -> Result<Box<dyn Backend>> {
         Location::Postgres(rest) => {
             let settings = postgres::settings::Settings::read(&rest, &postgres::settings::Process)?;
             Ok(Box::new(postgres::PostgresBackend::open(&settings, opening)?))
+        }
+    }
+}
+
+/// What to call the database of a URL that was not opened: without a password. `None` when it says nothing that is safe.
+pub fn name_of(url: &str) -> Option<String> {
+    match url::parse(url).ok()? {
+        Location::Sqlite(path) => Some(path.display().to_string()),
+        Location::Postgres(rest) => {
+            postgres::settings::Settings::read(&rest, &postgres::settings::Process).ok().map(|settings| settings.name())
         }
     }
 }
@@ -226,6 +237,20 @@ pub struct Mended {
     pub surrogates: Vec<String>,
 }
 
+/// Megabytes, rounded up.
+pub fn megabytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1_000_000)
+}
+
+/// What giving space back brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vacuumed {
+    /// Bytes before.
+    pub before: u64,
+    /// Bytes after.
+    pub after: u64,
+}
+
 /// One database. Used as `&mut dyn Backend`.
 pub trait Backend {
     /// What to call it in messages; no secret is in it.
@@ -307,6 +332,24 @@ pub trait Backend {
 
     /// Holds every run of the column `runs` against the runs table.
     fn compare_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Compared>;
+
+    /// Keeps others from writing tables until the end of the transaction, where the transaction alone does not. Reading goes on.
+    fn hold(&mut self, _tables: &[&str]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Gives the space of what was dropped from tables back to the disk. Outside of any transaction.
+    ///
+    /// # Errors
+    /// [`crate::error::Stop::Refused`] when the disk has no room to do it.
+    fn vacuum(&mut self, tables: &[&str]) -> Result<Vacuumed>;
+
+    /// Copies the database, as it is now, into a file that is not there yet. `to`: the file or its folder; without it the
+    /// copy lies beside the database. Returns the file.
+    ///
+    /// # Errors
+    /// [`crate::error::Stop::Refused`] when the file is there, the disk has no room, or the database is no file.
+    fn backup(&mut self, to: Option<&Path>, progress: &mut dyn Progress) -> Result<PathBuf>;
 
     /// Runs a statement outside of any transaction; one that finds its work done or being done by another is content.
     fn execute_apart(&mut self, statement: &str) -> Result<()> {

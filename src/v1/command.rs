@@ -41,7 +41,7 @@ pub fn convert(
     report: &mut Report,
 ) -> Result<()> {
     let access = if dry_run { Access::Read } else { Access::Write };
-    let own_url = options.url();
+    let own_url = options.url()?;
     let mut target = open_target(options, &own_url, access, from.urls.is_empty())?;
     report.database = target.name();
     let urls: Vec<String> = if from.urls.is_empty() { vec![own_url.clone()] } else { from.urls.to_vec() };

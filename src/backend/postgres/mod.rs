@@ -10,7 +10,7 @@ mod runs;
 pub mod settings;
 mod tls;
 
-use crate::backend::{Access, Backend, Catalog, Dialect, EachRow, Mended, Moved, Opening, Row, Value};
+use crate::backend::{Access, Backend, Catalog, Dialect, EachRow, Mended, Moved, Opening, Row, Vacuumed, Value};
 use crate::difference::Compared;
 use crate::error::Stop;
 use crate::plan::Action;
@@ -21,6 +21,7 @@ use client::Client;
 pub use dialect::Postgres;
 use settings::Settings;
 use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long to sleep between two tries for the lock of migrations.
@@ -83,6 +84,12 @@ impl PostgresBackend {
     fn to_jsonb(&self, retypes: &[Retype]) -> Vec<String> {
         let becomes = retypes.iter().filter(|retype| retype.to == ColumnType::Jsonb);
         becomes.map(|retype| self.dialect.quote(retype.column)).collect()
+    }
+
+    /// Bytes of a table, quoted, with its indexes.
+    fn size(&mut self, quoted: &str) -> Result<u64> {
+        let sql = "SELECT pg_total_relation_size($1::regclass)::text";
+        Ok(self.client.one(sql, &[quoted])?.and_then(|bytes| bytes.parse().ok()).unwrap_or_default())
     }
 }
 
@@ -233,6 +240,35 @@ impl Backend for PostgresBackend {
 
     fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
         runs::Tables::new(self.dialect, sessions, runs).join(&mut self.client, progress)
+    }
+
+    fn hold(&mut self, tables: &[&str]) -> Result<()> {
+        let tables = tables.iter().map(|table| self.dialect.table(table)).collect::<Vec<_>>().join(", ");
+        self.client.run(&format!("LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE"))
+    }
+
+    fn vacuum(&mut self, tables: &[&str]) -> Result<Vacuumed> {
+        let mut vacuumed = Vacuumed { before: 0, after: 0 };
+        for table in tables {
+            let quoted = self.dialect.table(table);
+            vacuumed.before += self.size(&quoted)?;
+            // It takes no part in a transaction, so the setting cannot either.
+            self.client.run(&format!("SET lock_timeout = {}", self.lock_timeout.as_millis().max(1)))?;
+            let rewritten = self.client.run(&format!("VACUUM (FULL) {quoted}"));
+            self.client.run("RESET lock_timeout")?;
+            rewritten.with_context(|| format!("cannot give the space of {table} back"))?;
+            vacuumed.after += self.size(&quoted)?;
+        }
+        Ok(vacuumed)
+    }
+
+    fn backup(&mut self, _: Option<&Path>, _: &mut dyn Progress) -> Result<PathBuf> {
+        Err(Stop::Refused(format!(
+            "--backup copies SQLite files, and this is PostgreSQL: pg_dump --format=custom --schema={} --file=agno.dump DATABASE \
+             saves it, pg_restore --clean brings it back",
+            self.dialect.schema
+        ))
+        .into())
     }
 
     fn compare_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Compared> {

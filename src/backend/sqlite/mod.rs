@@ -5,8 +5,9 @@ mod dialect;
 mod observe;
 mod rehearse;
 mod runs;
+mod space;
 
-use super::{Access, Backend, Catalog, Dialect, EachRow, Moved, Row, Value};
+use super::{Access, Backend, Catalog, Dialect, EachRow, Moved, Row, Vacuumed, Value};
 use crate::difference::Compared;
 use crate::error::Stop;
 use crate::plan::Action;
@@ -28,6 +29,7 @@ pub use dialect::Sqlite;
 pub struct SqliteBackend {
     connection: Connection,
     path: PathBuf,
+    lock_wait: Duration,
     /// During a transaction: see [`SqliteBackend::reader`].
     reader: Option<Connection>,
 }
@@ -80,7 +82,7 @@ impl SqliteBackend {
             Ok(connection)
         };
         let connection = set_up().map_err(explained).with_context(|| format!("cannot read {shown}"))?;
-        Ok(SqliteBackend { connection, path: path.to_owned(), reader: None })
+        Ok(SqliteBackend { connection, path: path.to_owned(), lock_wait, reader: None })
     }
 
     /// A second connection that reads what was there when the transaction began, while this one writes. Called at its
@@ -416,6 +418,14 @@ impl Backend for SqliteBackend {
 
     fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
         runs::join(&self.connection, sessions, runs, progress).map_err(explained)
+    }
+
+    fn vacuum(&mut self, _: &[&str]) -> Result<Vacuumed> {
+        space::vacuum(&self.connection, &self.path).map_err(explained)
+    }
+
+    fn backup(&mut self, to: Option<&Path>, progress: &mut dyn Progress) -> Result<PathBuf> {
+        space::backup(&self.connection, &self.path, to, self.lock_wait, progress).map_err(explained)
     }
 
     fn compare_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Compared> {

@@ -1,10 +1,10 @@
 //! What is looked at before runs are moved.
 
 use super::{Halt, walk};
-use crate::backend::Dialect;
-use crate::backend::sqlite::{Sqlite, as_text};
+use crate::backend::sqlite::{Sqlite, as_text, space};
+use crate::backend::{Dialect, megabytes};
 use crate::convert::runs::{RunList, Trouble};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use std::path::Path;
@@ -59,15 +59,13 @@ pub fn room(connection: &Connection, path: &Path, sessions: &str) -> Result<Opti
     let payload: i64 = connection.query_row(&sql, [], |row| row.get(0))?;
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     let needed = payload.unsigned_abs() * if mode == "wal" { 2 } else { 1 };
-    let folder = std::path::absolute(path)?.parent().map(Path::to_owned).unwrap_or_default();
-    let free =
-        fs4::available_space(&folder).with_context(|| format!("cannot tell the free space of {}", folder.display()))?;
+    let free = space::free(&space::folder_of(path)?)?;
     Ok((free < needed).then(|| {
         format!(
             "the runs of {sessions} need about {} MB on the disk of {}, and {} MB are free: make room",
-            needed.div_ceil(1_000_000),
+            megabytes(needed),
             path.display(),
-            free / 1_000_000
+            megabytes(free)
         )
     }))
 }

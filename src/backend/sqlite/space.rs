@@ -1,0 +1,175 @@
+//! Copies of the file, and space given back to the disk.
+
+use super::connect;
+use crate::backend::{Vacuumed, megabytes};
+use crate::error::Stop;
+use crate::progress::{Event, Progress, interrupted};
+use anyhow::{Context, Result, anyhow};
+use jiff::ZonedDateTime;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Pages a step copies: between two steps progress is told and Ctrl-C is heard.
+const PAGES_A_STEP: i32 = 2000;
+
+/// Free bytes of the disk that a folder is on.
+pub fn free(folder: &Path) -> Result<u64> {
+    fs4::available_space(folder).with_context(|| format!("cannot tell the free space of {}", folder.display()))
+}
+
+/// The folder of a file.
+pub fn folder_of(path: &Path) -> Result<PathBuf> {
+    Ok(std::path::absolute(path)?.parent().map(Path::to_owned).unwrap_or_default())
+}
+
+/// Bytes of the database: all of it, and those in use.
+fn size(connection: &Connection) -> Result<(u64, u64)> {
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
+    let (page, pages, unused) = (number("page_size")?, number("page_count")?, number("freelist_count")?);
+    Ok((page * pages, page * (pages - unused)))
+}
+
+/// Copies the database with what is in its log, as it is at the first moment, and lets others read meanwhile. The copy has
+/// another name until it is whole.
+pub fn backup(
+    connection: &Connection,
+    path: &Path,
+    to: Option<&Path>,
+    wait: Duration,
+    progress: &mut dyn Progress,
+) -> Result<PathBuf> {
+    let target = target(path, to);
+    let shown = target.display();
+    if target.exists() {
+        return Err(
+            Stop::Refused(format!("{shown} is there already, and a backup never writes over a file: name another")).into()
+        );
+    }
+    // A state that stays: without it the copy would begin again whenever the app writes.
+    connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")?;
+    let copied = copy(connection, path, &target, wait, progress);
+    connection.execute_batch("ROLLBACK")?;
+    copied.with_context(|| format!("the backup {shown}"))?;
+    Ok(target)
+}
+
+fn target(path: &Path, to: Option<&Path>) -> PathBuf {
+    let folder = match to {
+        Some(folder) if folder.is_dir() => folder.to_owned(),
+        Some(file) => return file.to_owned(),
+        None => path.with_file_name(""),
+    };
+    let time = ZonedDateTime::now().strftime("%Y%m%dT%H%M%S").to_string();
+    // Several in a second have names of their own.
+    let names = std::iter::once(time.clone()).chain((2..).map(|n| format!("{time}-{n}")));
+    let files = names.map(|end| {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".backup-{end}"));
+        folder.join(name)
+    });
+    files.into_iter().find(|file| !file.exists()).unwrap_or_default()
+}
+
+fn copy(connection: &Connection, path: &Path, target: &Path, wait: Duration, progress: &mut dyn Progress) -> Result<()> {
+    let (needed, _) = size(connection)?;
+    let free = free(&folder_of(target)?)?;
+    if free < needed {
+        return Err(Stop::Refused(format!(
+            "it needs {} MB and {} MB are free on its disk: make room, or name another place with --backup PATH",
+            megabytes(needed),
+            megabytes(free)
+        ))
+        .into());
+    }
+    let mut name = target.as_os_str().to_owned();
+    name.push(".partial");
+    let partial = PathBuf::from(name);
+    // Left by a backup that was killed.
+    if partial.exists() {
+        fs::remove_file(&partial).with_context(|| format!("cannot remove {}", partial.display()))?;
+    }
+    let filled = fill(connection, path, &partial, wait, progress);
+    if filled.is_err() {
+        let _ = fs::remove_file(&partial);
+        return filled;
+    }
+    fs::rename(&partial, target).with_context(|| format!("cannot name it {}", target.display()))?;
+    // The name is on the disk before anything is changed.
+    fs::File::open(folder_of(target)?).and_then(|folder| folder.sync_all()).context("cannot write its folder to the disk")
+}
+
+fn fill(connection: &Connection, path: &Path, partial: &Path, wait: Duration, progress: &mut dyn Progress) -> Result<()> {
+    fs::File::create_new(partial).with_context(|| format!("cannot make {}", partial.display()))?;
+    // Who may not read the database may not read its copy.
+    fs::set_permissions(partial, fs::metadata(path)?.permissions())?;
+    let mut copy = connect(partial, OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
+    let started = Instant::now();
+    let backup = Backup::new(connection, &mut copy)?;
+    progress.on(Event::Table { name: path.display().to_string(), work: "being backed up".to_owned() });
+    let mut told = false;
+    loop {
+        let step = backup.step(PAGES_A_STEP)?;
+        let pages = backup.progress();
+        if !std::mem::replace(&mut told, true) {
+            let total = u64::from(pages.pagecount.unsigned_abs());
+            progress.on(Event::Rows { name: "pages".to_owned(), total });
+        }
+        progress.on(Event::Moved { done: u64::from((pages.pagecount - pages.remaining).unsigned_abs()) });
+        if interrupted() {
+            return Err(Stop::Interrupted.into());
+        }
+        match step {
+            StepResult::Done => break,
+            StepResult::More => {}
+            _ if started.elapsed() < wait => std::thread::sleep(super::POLL),
+            _ => {
+                return Err(Stop::Locked(
+                    "another program holds the database: stop the app, or wait longer with --lock-wait SECONDS".to_owned(),
+                )
+                .into());
+            }
+        }
+    }
+    drop(backup);
+    progress.on(Event::TableDone);
+    copy.close().map_err(|(_, error)| anyhow!(error))?;
+    // SQLite has written the pages to the disk; the rights and the length too, then.
+    fs::File::open(partial).and_then(|file| file.sync_all()).context("cannot write it to the disk")
+}
+
+/// Writes the file anew without the pages that nothing uses.
+pub fn vacuum(connection: &Connection, path: &Path) -> Result<Vacuumed> {
+    let (before, used) = size(connection)?;
+    // The new content goes to a temporary file, and the old one to the journal or the new one to the log.
+    let places = [(folder_of(path)?, before + used), (temporary(), used)];
+    for (folder, needed) in places {
+        let free = free(&folder)?;
+        if free < needed {
+            return Err(Stop::Refused(format!(
+                "giving space back takes about {} MB on the disk of {} for a moment, and {} MB are free: make room, then run \
+                 agno-migrate cleanup --vacuum again",
+                megabytes(needed),
+                folder.display(),
+                megabytes(free)
+            ))
+            .into());
+        }
+    }
+    connection.execute_batch("VACUUM")?;
+    // In WAL mode the file itself shrinks only now; an app that reads keeps it from doing so, and will do it later.
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode == "wal" {
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    }
+    Ok(Vacuumed { before, after: size(connection)?.0 })
+}
+
+/// Where SQLite makes temporary files. Source: its documentation of temporary files.
+fn temporary() -> PathBuf {
+    let named = ["SQLITE_TMPDIR", "TMPDIR"].iter().filter_map(std::env::var_os).map(PathBuf::from);
+    let usual = ["/var/tmp", "/usr/tmp", "/tmp"].iter().map(PathBuf::from);
+    named.chain(usual).find(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from("."))
+}

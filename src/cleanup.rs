@@ -1,0 +1,157 @@
+//! Drops the old column `runs` of sessions tables, once every run in it is proven to be in the runs table.
+
+use crate::difference::Differences;
+use crate::discover::Found;
+use crate::engine::{Engine, Failed, Observed, gone};
+use crate::error::Stop;
+use crate::guards::listed;
+use crate::plan::Action;
+use crate::progress::Event;
+use crate::report::{Outcome, StepReport, TableReport};
+use crate::schema::tables::TableType;
+use crate::schema::{Column, MIGRATIONS, Move, Step};
+use crate::verify;
+use anyhow::Result;
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// The direction of its steps in a report.
+pub const DIRECTION: &str = "cleanup";
+
+/// What becomes of a column that holds runs which are nowhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unproven {
+    /// It stays.
+    Stays,
+    /// It is dropped, and what was lost is named (`--force`).
+    Goes,
+}
+
+/// The column that a type keeps without use.
+fn retired(table_type: TableType) -> Option<Column> {
+    let steps = MIGRATIONS.iter().flat_map(|migration| migration.steps(table_type));
+    steps.into_iter().find_map(|step| match step {
+        Step::Retire(column) => Some(*column),
+        _ => None,
+    })
+}
+
+/// The sessions tables that keep the column, each with what its drop takes and what stands in the way.
+///
+/// # Errors
+/// What the database does not let itself be asked.
+pub fn plan(engine: &mut Engine<'_>, observed: &Observed, unproven: Unproven) -> Result<Vec<TableReport>> {
+    let mut plans = Vec::new();
+    for table in &observed.survey.found {
+        let Some(column) = retired(table.table_type) else { continue };
+        let Some(shape) = observed.catalog.tables.get(&table.name) else { continue };
+        if shape.column(column.name).is_none() || !verify::is_at(table, Step::Move(Move::Runs)) {
+            continue;
+        }
+        let started = Instant::now();
+        let mut report = TableReport::of(table);
+        let runs = table.runs.as_deref().unwrap_or_default();
+        if !observed.catalog.tables.contains_key(runs) {
+            report.refusals.push(format!("its runs table {runs} is not there: agno-migrate up makes it"));
+            report.outcome = Outcome::Refused;
+            plans.push(report);
+            continue;
+        }
+        engine.progress.on(Event::Table { name: table.name.clone(), work: "being verified".to_owned() });
+        let compared = engine.backend.compare_runs(&table.name, runs, engine.progress);
+        engine.progress.on(Event::TableDone);
+        verify::note(&mut report, compared?);
+        if unproven == Unproven::Stays && !report.differences.is_empty() {
+            report.refusals.push(not_proven(&report.differences, runs));
+        }
+        let action = Action::DropColumn(column);
+        match engine.backend.dialect().render(&table.name, &action, shape, engine.settings.now) {
+            Ok(sql) => {
+                report.refusals.extend(engine.backend.rehearse(&table.name, std::slice::from_ref(&action), &sql)?);
+                let version = table.stamp.version().map(ToString::to_string).unwrap_or_default();
+                report.steps.push(StepReport { version, direction: DIRECTION, what: action.done(), sql });
+            }
+            Err(why) => report.refusals.push(why),
+        }
+        report.outcome = if report.refusals.is_empty() { Outcome::Pending } else { Outcome::Refused };
+        report.seconds = started.elapsed().as_secs_f64();
+        plans.push(report);
+    }
+    Ok(plans)
+}
+
+fn not_proven(differences: &Differences, runs: &str) -> String {
+    format!(
+        "{} of the column runs {} not in {runs} as they are there, of {}: agno-migrate verify says what differs and what mends it; \
+         --force drops the column all the same",
+        crate::report::counted(differences.count, "run", "runs"),
+        if differences.count == 1 { "is" } else { "are" },
+        sessions(differences)
+    )
+}
+
+/// The sessions that differences are of.
+fn sessions(differences: &Differences) -> String {
+    let ids: BTreeSet<&String> = differences.named.iter().filter_map(|one| one.id.as_ref()).collect();
+    let ids: Vec<String> = ids.into_iter().cloned().collect();
+    format!("session{} {}", if ids.len() == 1 { "" } else { "s" }, listed(&ids))
+}
+
+/// Drops the column of one table, compared again in the same transaction: what an app wrote meanwhile counts.
+///
+/// # Errors
+/// [`Stop::Refused`] when the comparison fails now; else what the database does not do. Nothing has changed then.
+pub fn drop_column(engine: &mut Engine<'_>, planned: &TableReport, unproven: Unproven) -> Result<TableReport, Box<Failed>> {
+    let started = Instant::now();
+    let name = planned.name.clone();
+    let mut report = TableReport { steps: Vec::new(), outcome: Outcome::Pending, ..planned.clone() };
+    engine.progress.on(Event::Table { name: name.clone(), work: "dropping the old column".to_owned() });
+    let found =
+        Found { table_type: TableType::Sessions, name: name.clone(), stamp: crate::discover::Stamp::None, runs: None };
+    let mut work = |engine: &mut Engine<'_>, report: &mut TableReport| {
+        let observed = engine.observe()?;
+        let is_it = |found: &&Found| found.name == name && found.table_type == TableType::Sessions;
+        let table = observed.survey.found.iter().find(is_it).ok_or_else(gone)?;
+        let shape = observed.catalog.tables.get(&name).ok_or_else(gone)?;
+        let Some(column) = retired(table.table_type).filter(|column| shape.column(column.name).is_some()) else {
+            // Another cleanup was here first.
+            return Ok(());
+        };
+        let runs = table.runs.clone().unwrap_or_default();
+        engine.backend.hold(&[&name, &runs])?;
+        let compared = engine.backend.compare_runs(&name, &runs, engine.progress)?;
+        report.differences = Differences::default();
+        verify::note(report, compared);
+        if !report.differences.is_empty() {
+            if unproven == Unproven::Stays {
+                return Err(Stop::Refused(not_proven(&report.differences, &runs)).into());
+            }
+            report.warnings.push(format!(
+                "{name}: {} went with the column, of {}",
+                crate::report::counted(
+                    report.differences.count,
+                    "run that is not in the runs table as it was there",
+                    "runs that are not in the runs table as they were there"
+                ),
+                sessions(&report.differences)
+            ));
+        }
+        let action = Action::DropColumn(column);
+        engine.act(table, &action, shape, &observed, report)?;
+        report.steps = planned.steps.iter().map(|step| StepReport { sql: Vec::new(), ..step.clone() }).collect();
+        Ok(())
+    };
+    let outcome = engine.patiently(&found, &mut report, &mut work);
+    engine.progress.on(Event::TableDone);
+    match outcome {
+        Ok(()) => {
+            report.outcome = if report.steps.is_empty() { Outcome::Unchanged } else { Outcome::Migrated };
+            report.seconds = started.elapsed().as_secs_f64();
+            Ok(report)
+        }
+        Err(error) => {
+            report.failed(started.elapsed());
+            Err(Box::new(Failed { report, error: error.context(name) }))
+        }
+    }
+}

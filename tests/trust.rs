@@ -1,0 +1,454 @@
+//! `verify`, `cleanup`, `--backup`, and many databases in one call.
+
+mod support;
+
+use agno_migrate::report::Report;
+use support::{Database, Kind, RELEASES, assert_same, kinds};
+
+/// Every difference, as `table: id item: what`.
+fn differences(report: &Report) -> Vec<String> {
+    let mut all = Vec::new();
+    for table in &report.tables {
+        assert!(table.differences.named.iter().all(|one| !one.mend.is_empty()), "a way out");
+        all.extend(table.differences.named.iter().map(|one| {
+            let place = [one.id.as_deref(), one.item.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+            format!("{}: {place}: {}", table.name, one.what)
+        }));
+    }
+    all
+}
+
+/// Brought to the newest schema, with every entity memory on a key of its own.
+fn newest(kind: Kind, release: &str) -> Database {
+    let database = kind.of(release);
+    database.ok(&["up"]);
+    database
+}
+
+#[test]
+fn what_up_made_is_proven_at_every_version() {
+    for kind in kinds() {
+        for (release, _) in RELEASES {
+            let database = newest(kind, release);
+            for version in ["3.0.0", "2.5.6", "2.0.0", "3.0.0"] {
+                let way = if version == "3.0.0" { vec!["up"] } else { vec!["down", version, "--yes"] };
+                database.ok(&way);
+                let before = database.dump();
+                let report = database.ok(&["verify"]);
+                assert_eq!(differences(&report), [""; 0], "{release} at {version}");
+                assert_same(&database.dump(), &before, "verify changes nothing");
+            }
+            let compared: u64 = database.ok(&["verify"]).tables.iter().filter_map(|table| table.compared).sum();
+            if release != "3.1.10" {
+                let rows: u64 = database.one("SELECT count(*) FROM agno_runs").parse().expect("a number");
+                assert!(compared >= rows && rows > 0, "{release}: {compared} of {rows}");
+            }
+        }
+    }
+}
+
+/// A damage, and what has to be said of it.
+struct Damage {
+    what: &'static str,
+    sql: &'static str,
+    said: &'static str,
+}
+
+const DAMAGES: [Damage; 21] = [
+    Damage {
+        what: "a run is missing",
+        sql: "DELETE FROM agno_runs WHERE session_id = 'agent-1' AND run_index = 0",
+        said: "agno_sessions: agent-1 runs[0]: run {first} is only in the old column",
+    },
+    Damage {
+        what: "a run was changed",
+        sql: "UPDATE agno_runs SET run_data = '{\"run_id\": \"x\"}' WHERE session_id = 'agent-1' AND run_index = 0",
+        said: "agno_sessions: agent-1 runs[0]: run {first} has another content in the runs table",
+    },
+    Damage {
+        what: "a run has another owner",
+        sql: "UPDATE agno_runs SET user_id = 'mallory' WHERE session_id = 'agent-1' AND run_index = 0",
+        said: "agno_sessions: agent-1 runs[0]: run {first} has another user_id in the runs table",
+    },
+    Damage {
+        what: "a run has another status and agent",
+        sql: "UPDATE agno_runs SET status = 'PAUSED', agent_id = 'other' WHERE session_id = 'agent-1' AND run_index = 0",
+        said: "agno_sessions: agent-1 runs[0]: run {first} has another agent_id, status in the runs table",
+    },
+    Damage {
+        what: "runs are out of order",
+        sql: "UPDATE agno_runs SET run_index = 9 WHERE session_id = 'agent-1' AND run_index = 0",
+        said: "agno_sessions: agent-1 runs[1]: run {second} comes before the run that it followed",
+    },
+    Damage {
+        what: "a run is in another session",
+        sql: "UPDATE agno_runs SET session_id = 'agent-0' WHERE session_id = 'agent-1' AND run_index = 0",
+        said: "agno_sessions: agent-1 runs[0]: the row of run {first} belongs to session agent-0: this one is only in the old column",
+    },
+    Damage {
+        what: "a run is twice in the old column",
+        sql: "UPDATE agno_sessions SET runs = '[{\"run_id\": \"a\"}, {\"run_id\": \"a\"}]' WHERE session_id = 'agent-1'",
+        said: "agno_sessions: agent-1 runs[1]: its id a is that of a run before it: it is only in the old column",
+    },
+    Damage {
+        what: "a run without an id",
+        sql: "UPDATE agno_sessions SET runs = '[{\"id\": \"a\"}]' WHERE session_id = 'agent-1'",
+        said: "agno_sessions: agent-1 runs[0]: has no run_id: it is only in the old column",
+    },
+    Damage {
+        what: "an element that is no run",
+        sql: "UPDATE agno_sessions SET runs = '[null]' WHERE session_id = 'agent-1'",
+        said: "agno_sessions: agent-1 runs[0]: is no object: it is only in the old column",
+    },
+    Damage {
+        what: "the old column is no list",
+        sql: "UPDATE agno_sessions SET runs = '{\"run_id\": \"a\"}' WHERE session_id = 'agent-1'",
+        said: "agno_sessions: agent-1: its runs are no list: nothing of it is in the runs table",
+    },
+    Damage {
+        what: "an app of Agno 2 went on with a session",
+        sql: "UPDATE agno_sessions SET runs = '[{\"run_id\": \"new\"}]' WHERE session_id = 'agent-1'",
+        said: "agno_sessions: agent-1 runs[0]: run new is only in the old column",
+    },
+    Damage {
+        what: "a run without a session",
+        sql: "{no keys} INSERT INTO agno_runs (run_id, session_id, run_type, run_index, run_data, created_at, updated_at) \
+              VALUES ('lost', 'gone', 'agent', 0, '{}', 1, 1)",
+        said: "agno_sessions: lost: its row in agno_runs has no session",
+    },
+    Damage {
+        what: "an index is missing",
+        sql: "DROP INDEX {schema}idx_agno_eval_runs_user_id",
+        said: "agno_eval_runs: : it lacks index on (user_id)",
+    },
+    Damage {
+        what: "an index of the runs table is missing",
+        sql: "DROP INDEX {schema}idx_agno_runs_session_id",
+        said: "agno_sessions: : it lacks index on (session_id) of agno_runs",
+    },
+    Damage {
+        what: "a unique key is missing",
+        sql: "DROP INDEX {schema}agno_schedules_uq_user_name",
+        said: "agno_schedules: : it lacks unique index on (user_id, name) where user_id is not NULL",
+    },
+    Damage {
+        what: "a column is missing",
+        sql: "ALTER TABLE agno_schedules DROP COLUMN disabled_reason",
+        said: "agno_schedules: : it lacks column disabled_reason VARCHAR",
+    },
+    Damage {
+        what: "the runs table is missing",
+        sql: "DROP TABLE agno_runs",
+        said: "agno_sessions: : it lacks a runs table: key run_id, 9 indexes, rows go with their session",
+    },
+    Damage {
+        what: "a stamp that is not known",
+        sql: "UPDATE agno_schema_versions SET version = '9.9.9' WHERE table_name = 'agno_evals' OR table_name = 'agno_eval_runs'",
+        said: "agno_eval_runs: : it is stamped 9.9.9, which this agno-migrate does not know",
+    },
+    Damage {
+        what: "an entity memory on a key that users share",
+        sql: "INSERT INTO agno_learnings (learning_id, learning_type, namespace, user_id, entity_id, entity_type, content, created_at) \
+              VALUES ('entity_user_person_zoe', 'entity_memory', 'user', 'u', 'zoe', 'person', '{\"facts\": []}', 1)",
+        said: "agno_learnings: entity_user_person_zoe: its key is shared across users",
+    },
+    Damage {
+        what: "archived values whose column is there",
+        sql: "CREATE TABLE {schema}agno_migrate_archive (table_type VARCHAR NOT NULL, table_name VARCHAR NOT NULL, \
+                row_key VARCHAR NOT NULL, column_name VARCHAR NOT NULL, value {any}, PRIMARY KEY (table_name, row_key, column_name)); \
+              INSERT INTO agno_migrate_archive VALUES ('evals', 'agno_eval_runs', 'x', 'user_id', {value})",
+        said: "agno_migrate_archive: agno_eval_runs user_id: 1 value wait in the archive, and the table has the column again",
+    },
+    Damage {
+        what: "archived values of a table that is not there",
+        sql: "CREATE TABLE {schema}agno_migrate_archive (table_type VARCHAR NOT NULL, table_name VARCHAR NOT NULL, \
+                row_key VARCHAR NOT NULL, column_name VARCHAR NOT NULL, value {any}, PRIMARY KEY (table_name, row_key, column_name)); \
+              INSERT INTO agno_migrate_archive VALUES ('evals', 'renamed', 'x', 'user_id', {value})",
+        said: "agno_migrate_archive: renamed user_id: 1 value of a table that is not there",
+    },
+];
+
+#[test]
+fn every_damage_is_found_and_named() {
+    for kind in kinds() {
+        for damage in &DAMAGES {
+            let database = newest(kind, "2.9.0");
+            let run = |index: u8| {
+                database.one(&format!("SELECT run_id FROM agno_runs WHERE session_id = 'agent-1' AND run_index = {index}"))
+            };
+            let said = damage.said.replace("{first}", &run(0)).replace("{second}", &run(1));
+            let (schema, any, value) = if kind == Kind::Sqlite { ("", "BLOB", "'u'") } else { ("ai.", "TEXT", "'u'") };
+            let no_keys = match kind {
+                Kind::Sqlite => "PRAGMA foreign_keys = OFF;",
+                Kind::Postgres(_) => "SET session_replication_role = replica;",
+            };
+            let sql = damage.sql.replace("{schema}", schema).replace("{any}", any).replace("{value}", value);
+            database.sql(&sql.replace("{no keys}", no_keys));
+            let before = database.dump();
+            let report = database.run(&["verify"]);
+            assert_eq!(report.exit_code, 4, "{}: {:?}", damage.what, report.failure);
+            assert!(differences(&report).contains(&said), "{}: {:#?} lacks {said}", damage.what, differences(&report));
+            assert_same(&database.dump(), &before, damage.what);
+        }
+    }
+}
+
+#[test]
+fn a_stamp_too_high_is_found_on_every_table() {
+    for kind in kinds() {
+        let database = kind.of("2.0.11");
+        database.ok(&["up", "--to", "2.5.6"]);
+        database.sql("UPDATE agno_schema_versions SET version = '3.0.0'");
+        let report = database.run(&["verify"]);
+        assert_eq!(report.exit_code, 4);
+        for table in ["agno_sessions", "agno_metrics", "agno_eval_runs", "agno_knowledge"] {
+            let differs = report.tables.iter().any(|one| one.name == table && !one.differences.is_empty());
+            assert!(differs, "{table}");
+        }
+        // The command it names mends it.
+        database.ok(&["up"]);
+        assert_eq!(differences(&database.ok(&["verify"])), [""; 0]);
+    }
+}
+
+#[test]
+fn what_the_app_did_since_is_no_difference() {
+    for kind in kinds() {
+        let database = newest(kind, "2.9.0");
+        // A run that was gone on with, one that is new, one that was deleted everywhere.
+        database.sql(
+            "UPDATE agno_runs SET run_data = '{\"run_id\": \"x\", \"status\": \"COMPLETED\"}', updated_at = created_at + 60
+               WHERE session_id = 'agent-1' AND run_index = 0;
+             INSERT INTO agno_runs (run_id, session_id, run_type, run_index, run_data, created_at, updated_at)
+               VALUES ('later', 'agent-1', 'agent', 99, '{\"run_id\": \"later\"}', 1800000000, 1800000000);
+             DELETE FROM agno_runs WHERE session_id = 'team-0';
+             DELETE FROM agno_sessions WHERE session_id = 'team-0'",
+        );
+        let report = database.ok(&["verify"]);
+        assert_eq!(differences(&report), [""; 0]);
+        assert_eq!(report.tables.iter().map(|table| table.changed).sum::<u64>(), 1);
+    }
+}
+
+#[test]
+fn up_force_mends_a_missing_run() {
+    for kind in kinds() {
+        let database = newest(kind, "2.9.0");
+        let before = database.dump();
+        database.sql("DELETE FROM agno_runs WHERE session_id = 'agent-1' AND run_index = 0");
+        assert_eq!(database.run(&["verify"]).exit_code, 4);
+        database.ok(&["up", "--force"]);
+        assert_eq!(differences(&database.ok(&["verify"])), [""; 0]);
+        assert_same(&database.dump(), &before, "mended");
+    }
+}
+
+#[test]
+fn values_that_went_down_wait_with_a_purpose() {
+    for kind in kinds() {
+        let database = kind.of("3.1.10");
+        database.ok(&["up"]);
+        database.ok(&["down", "2.0.0", "--yes"]);
+        assert_eq!(differences(&database.ok(&["verify"])), [""; 0]);
+        database.sql("DELETE FROM agno_eval_runs");
+        let report = database.ok(&["verify"]);
+        assert_eq!(differences(&report), [""; 0]);
+        let notes: Vec<&String> = report.tables.iter().flat_map(|table| &table.notes).collect();
+        assert!(
+            notes.iter().any(|note| note.contains("agno_eval_runs belong to rows that were deleted since")),
+            "{notes:?}"
+        );
+        database.ok(&["up"]);
+        assert_eq!(differences(&database.ok(&["verify"])), [""; 0]);
+    }
+}
+
+#[test]
+fn cleanup_drops_what_is_proven_and_down_still_works() {
+    for kind in kinds() {
+        for release in ["2.0.11", "2.4.8", "2.9.0"] {
+            let (database, kept) = (newest(kind, release), newest(kind, release));
+            let before = database.dump();
+            let planned = database.ok(&["cleanup", "--dry-run"]);
+            assert_eq!(planned.tables.iter().map(|table| table.steps.len()).sum::<usize>(), 3, "{release}");
+            assert_same(&database.dump(), &before, "a dry run");
+            let report = database.ok(&["cleanup", "--yes", "--vacuum"]);
+            assert_eq!(
+                report.tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>(),
+                ["agent-session", "agno_sessions", "support"]
+            );
+            for table in ["agno_sessions", "agent-session", "support"] {
+                assert!(!database.shape(table).iter().any(|fact| fact.starts_with("column runs ")), "{table}");
+            }
+            assert_eq!(database.dump()["agno_runs"], before["agno_runs"]);
+            assert_eq!(differences(&database.ok(&["verify"])), [""; 0]);
+            assert!(database.ok(&["cleanup", "--yes"]).tables.is_empty());
+            assert!(database.ok(&["up"]).tables.iter().all(|table| table.steps.is_empty()));
+            // As from a database that was not cleaned up; what was encoded, and an empty list, may be written otherwise.
+            for version in ["2.5.6", "2.0.0"] {
+                database.ok(&["down", version, "--yes"]);
+                kept.ok(&["down", version, "--yes"]);
+                assert_eq!(runs_of(&database), runs_of(&kept), "{release} at {version}");
+            }
+            database.ok(&["up"]);
+            assert_eq!(database.dump()["agno_runs"], before["agno_runs"], "{release}");
+        }
+    }
+}
+
+/// The lists of runs, as values.
+fn runs_of(database: &Database) -> Vec<Vec<serde_json::Value>> {
+    let lists = database.query("SELECT coalesce(CAST(runs AS TEXT), '[]') FROM agno_sessions ORDER BY session_id");
+    let list = |row: Vec<String>| {
+        let mut value: serde_json::Value = serde_json::from_str(&row[0]).expect("JSON");
+        if let serde_json::Value::String(text) = &value {
+            value = serde_json::from_str(text).expect("JSON in JSON");
+        }
+        value.as_array().cloned().unwrap_or_default()
+    };
+    lists.into_iter().map(list).collect()
+}
+
+#[test]
+fn cleanup_refuses_what_is_nowhere_else() {
+    for kind in kinds() {
+        let database = newest(kind, "2.9.0");
+        database.sql(
+            "DELETE FROM agno_runs WHERE session_id = 'agent-1' AND run_index = 0;
+             UPDATE agno_sessions SET runs = '[null]' WHERE session_id = 'team-0'",
+        );
+        let before = database.dump();
+        let why = database.refused(&["cleanup", "--yes"], 6);
+        assert!(why.contains("agent-1") && why.contains("team-0") && why.contains("--force"), "{why}");
+        assert_same(&database.dump(), &before, "refused");
+        let report = database.ok(&["cleanup", "--yes", "--force"]);
+        let warnings: Vec<&String> = report.tables.iter().flat_map(|table| &table.warnings).collect();
+        assert!(warnings.iter().any(|warning| warning.contains("agent-1") && warning.contains("team-0")), "{warnings:?}");
+        assert!(!database.shape("agno_sessions").iter().any(|fact| fact.starts_with("column runs ")));
+    }
+}
+
+#[test]
+fn cleanup_leaves_older_schemas_alone_and_says_what_is_in_its_way() {
+    for kind in kinds() {
+        let database = kind.of("2.9.0");
+        let before = database.dump();
+        assert!(database.ok(&["cleanup", "--yes"]).tables.is_empty());
+        assert_same(&database.dump(), &before, "2.5.6 needs its column");
+        database.ok(&["up"]);
+        database.sql("CREATE VIEW mine AS SELECT session_id, runs FROM agno_sessions");
+        let before = database.dump();
+        let why = database.refused(&["cleanup", "--yes"], 6);
+        assert!(why.contains("mine"), "{why}");
+        assert_same(&database.dump(), &before, "a view");
+        database.sql("DROP VIEW mine");
+        database.sql("DROP TABLE agno_runs");
+        let why = database.refused(&["cleanup", "--yes"], 6);
+        assert!(why.contains("agno_runs is not there"), "{why}");
+    }
+}
+
+#[test]
+fn a_backup_is_the_database_as_it_was() {
+    let database = Database::of("2.9.0");
+    // The newest rows are only in the log.
+    let app = database.open();
+    app.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; INSERT INTO agno_sessions (session_id, session_type, created_at) VALUES ('in-the-log', 'agent', 1)").expect("writes");
+    let before = database.dump();
+    let folder = database.folder().join("saved");
+    std::fs::create_dir(&folder).expect("a folder");
+    let path = folder.to_str().expect("UTF-8");
+    let report = database.ok(&["up", "--backup", path]);
+    let saved = report.backup.expect("a file");
+    assert!(saved.starts_with(path), "{saved}");
+    assert_eq!(std::fs::read_dir(&folder).expect("lists").count(), 1, "nothing but the copy");
+    let copy = rusqlite::Connection::open(&saved).expect("opens");
+    assert_same(&support::sqlite::dump(&copy), &before, "the copy");
+    // Nothing to do: no copy either.
+    assert_eq!(database.ok(&["up", "--backup", path]).backup, None);
+    // A file that is there is never written over, and then nothing is changed.
+    let before = database.dump();
+    let why = database.refused(&["down", "2.5.6", "--yes", "--backup", &saved], 6);
+    assert!(why.contains("is there already"), "{why}");
+    assert_same(&database.dump(), &before, "no copy, no change");
+    // Beside it, and once more in the same second.
+    let first = database.ok(&["down", "2.5.6", "--yes", "--backup"]).backup.expect("a file");
+    let second = database.ok(&["up", "--backup"]).backup.expect("a file");
+    assert!(first != second && first.contains("agno.db.backup-"), "{first} {second}");
+}
+
+#[test]
+fn a_backup_has_the_rights_of_the_database() {
+    use std::os::unix::fs::PermissionsExt;
+    let database = Database::of("2.9.0");
+    let file = database.folder().join("agno.db");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("sets");
+    let saved = database.ok(&["up", "--backup"]).backup.expect("a file");
+    assert_eq!(std::fs::metadata(saved).expect("there").permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn postgres_says_how_it_is_saved() {
+    for kind in kinds().into_iter().filter(|kind| *kind != Kind::Sqlite) {
+        let database = kind.of("2.9.0");
+        let before = database.dump();
+        let why = database.refused(&["up", "--backup"], 6);
+        assert!(why.contains("pg_dump"), "{why}");
+        assert_same(&database.dump(), &before, "not saved, not changed");
+    }
+}
+
+#[test]
+fn many_databases_in_one_call() {
+    let (good, newer) = (Database::of("2.9.0"), Database::of("2.4.8"));
+    let name = |database: &Database| database.folder().join("agno.db").to_str().expect("UTF-8").to_owned();
+    let missing = good.folder().join("missing.db").to_str().expect("UTF-8").to_owned();
+    let run = |arguments: &[&str]| {
+        let output = support::binary().args(arguments).output().expect("runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let list = good.folder().join("list");
+    std::fs::write(&list, format!("# all of them\n{missing}\n\n  {}\n", name(&newer))).expect("writes");
+    let list = list.to_str().expect("UTF-8");
+
+    let (code, stdout, _) = run(&["current", "--db", &name(&good), "--db", &name(&newer)]);
+    assert_eq!(code, Some(0));
+    assert_eq!(stdout, format!("== {}\nv2.5.6\n== {}\nv2.3.0\n", name(&good), name(&newer)));
+
+    // One that fails does not stop the others, and the worst is the exit code.
+    let (code, stdout, stderr) = run(&["up", "--db", &name(&good), "--db-file", list]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains(&format!("error: {missing}: there is no file")), "{stderr}");
+    assert_eq!(stdout.matches("tables at v3.0.0").count(), 2, "{stdout}");
+    assert_eq!(good.ok(&["current"]).current.as_deref(), Some("v3.0.0"));
+    assert_eq!(newer.ok(&["current"]).current.as_deref(), Some("v3.0.0"));
+
+    let (code, stdout, _) = run(&["current", "--check", "--json", "--db-file", list]);
+    assert_eq!(code, Some(1));
+    let document: serde_json::Value = serde_json::from_str(&stdout).expect("one document");
+    assert_eq!(document["exit_code"], 1);
+    assert_eq!(document["databases"].as_array().map(Vec::len), Some(2));
+    assert_eq!(document["databases"][1]["current"], "v3.0.0");
+
+    // What cannot be read, or names nothing, is a usage error.
+    let empty = good.folder().join("empty");
+    std::fs::write(&empty, "# none\n").expect("writes");
+    for wrong in [empty.to_str().expect("UTF-8"), "/nowhere/list"] {
+        let (code, stdout, stderr) = run(&["current", "--db-file", wrong]);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
+        assert!(stderr.contains("--db-file"), "{stderr}");
+    }
+    let (code, _, stderr) = run(&["v1-to-v2", "--db", &name(&good), "--db", &name(&newer)]);
+    assert_eq!(code, Some(2), "{stderr}");
+}
+
+#[test]
+fn the_worst_exit_code_counts() {
+    use agno_migrate::commands::worst;
+    assert_eq!(worst([0, 0]), 0);
+    assert_eq!(worst([0, 3, 4]), 4);
+    assert_eq!(worst([6, 5, 4]), 6);
+    assert_eq!(worst([6, 1, 5]), 1);
+    assert_eq!(worst([130, 1]), 130);
+}
