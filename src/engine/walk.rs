@@ -1,0 +1,242 @@
+//! Changes one table: a transaction per version, each with its stamp.
+
+use super::course::Leg;
+use super::planning::Mode;
+use super::{Course, Engine, Observed, TablePlan};
+use crate::archive::Archive;
+use crate::backend::Backend;
+use crate::discover::Found;
+use crate::error::Stop;
+use crate::plan::Action;
+use crate::progress::{Event, interrupted};
+use crate::report::TableReport;
+use crate::rows;
+use crate::schema::{Direction, MIGRATIONS, Shape};
+use crate::stamps;
+use anyhow::{Context, Result, anyhow};
+use semver::Version;
+use std::time::{Duration, Instant};
+
+/// Between two tries for the lock of a table.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is done to a table inside a transaction.
+pub(crate) type Work<'w> = &'w mut dyn FnMut(&mut Engine<'_>, &mut TableReport) -> Result<()>;
+
+impl Engine<'_> {
+    /// Walks one table: a transaction per version that takes something, each with its stamp.
+    pub fn walk(&mut self, planned: &TablePlan, course: &Course) -> Result<TableReport, Box<Failed>> {
+        let started = Instant::now();
+        let table = &planned.table;
+        let mut report = TableReport::of(table);
+        self.progress.on(Event::Table { name: table.name.clone(), work: format!("to v{}", course.target()) });
+        let legs = course.legs(table.table_type);
+        let mut due: Vec<&Leg> = legs.iter().filter(|leg| planned.versions.contains(&leg.version)).collect();
+        let stamp_only = Leg { version: course.target().clone(), steps: Vec::new() };
+        if due.is_empty() {
+            due.push(&stamp_only);
+        }
+        for (at, leg) in due.iter().enumerate() {
+            let stamp = match at + 1 == due.len() {
+                true => planned.stamp.clone(),
+                false => table.table_type.is_stamped().then(|| stamp_after(leg, course)),
+            };
+            let mut work = |engine: &mut Engine<'_>, report: &mut TableReport| {
+                engine.in_transaction(table, leg, stamp.clone(), course, report)
+            };
+            if let Err(error) = self.patiently(table, &mut report, &mut work) {
+                report.failed(started.elapsed());
+                self.progress.on(Event::TableDone);
+                let error = error.context(format!("{} to v{}", table.name, leg.version));
+                return Err(Box::new(Failed { report, error }));
+            }
+        }
+        report.finished(started.elapsed());
+        self.progress.on(Event::TableDone);
+        Ok(report)
+    }
+
+    /// Walks one table inside a transaction that has begun: for a table that is made in it.
+    pub fn walk_inside(&mut self, planned: &TablePlan, course: &Course) -> Result<()> {
+        let mut report = TableReport::of(&planned.table);
+        let legs = course.legs(planned.table.table_type);
+        for leg in legs.iter().filter(|leg| planned.versions.contains(&leg.version)) {
+            self.in_transaction(&planned.table, leg, Some(stamp_after(leg, course)), course, &mut report)?;
+        }
+        match &planned.stamp {
+            Some(stamp) => self.stamp(&planned.table, stamp, &mut report),
+            None => Ok(()),
+        }
+    }
+
+    /// Does work on a table in a transaction; when an application holds the table, again and again until the wait is over.
+    pub(crate) fn patiently(&mut self, table: &Found, report: &mut TableReport, work: Work<'_>) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            self.apart.clear();
+            let outcome = self.transaction(report, work);
+            let Err(error) = outcome else { return self.build_apart() };
+            let is_busy = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Stop::Busy(_))));
+            if !is_busy || interrupted() {
+                return Err(error);
+            }
+            let tables: Vec<&str> = [Some(table.name.as_str()), table.runs.as_deref()].into_iter().flatten().collect();
+            let who = self.backend.blockers(&tables).ok().flatten().unwrap_or_else(|| "someone".to_owned());
+            if started.elapsed() >= self.settings.lock_wait {
+                return Err(Stop::Locked(format!(
+                    "{who} holds a lock on the table: end that session or let it finish, then run the command again; --lock-wait \
+                     SECONDS waits longer"
+                ))
+                .into());
+            }
+            self.progress.on(Event::Waiting(format!("waiting for {who}, which holds {}", table.name)));
+            // Whoever queued behind us goes first.
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Builds what a transaction left to be built after it. When this is cut off the next run finds it missing.
+    fn build_apart(&mut self) -> Result<()> {
+        for statement in std::mem::take(&mut self.apart) {
+            self.backend.execute_apart(&statement).context("building an index beside the application's work")?;
+        }
+        Ok(())
+    }
+
+    /// Does work in a transaction of its own.
+    fn transaction(&mut self, report: &mut TableReport, work: Work<'_>) -> Result<()> {
+        if interrupted() {
+            return Err(Stop::Interrupted.into());
+        }
+        self.backend.begin(self.settings.lock_wait, self.progress)?;
+        let before = report.clone();
+        let outcome = work(self, report).and_then(|()| self.backend.commit());
+        if outcome.is_err() {
+            // What the transaction did never was; the first error is the one that counts.
+            *report = before;
+            let _ = self.backend.rollback();
+        }
+        outcome
+    }
+
+    /// One version of one table, with its stamp.
+    fn in_transaction(
+        &mut self,
+        table: &Found,
+        leg: &Leg,
+        stamp: Option<Version>,
+        course: &Course,
+        report: &mut TableReport,
+    ) -> Result<()> {
+        // Observed again inside the lock: another migration may have been here first.
+        let observed = self.observe()?;
+        let there =
+            observed.survey.found.iter().find(|found| found.name == table.name && found.table_type == table.table_type);
+        let now = there.ok_or_else(gone)?;
+        let Some(current) = now.stamp.version().cloned() else {
+            return Err(Stop::Refused("its stamp has changed to a version that is not known".to_owned()).into());
+        };
+        let mut state = observed.state(now, current.clone()).ok_or_else(gone)?;
+        self.take(now, leg, course, &observed, &mut state, &mut Mode::Do(report))?;
+        // Another migration may have stamped it higher meanwhile: up never lowers a stamp.
+        let is_lowered = |stamp: &Version| course.direction() == Direction::Up && current >= *stamp;
+        match stamp.filter(|stamp| !is_lowered(stamp)) {
+            Some(stamp) => self.stamp(now, &stamp, report),
+            None => Ok(()),
+        }
+    }
+
+    /// Does one action; false when there was nothing to do.
+    pub(crate) fn act(
+        &mut self,
+        table: &Found,
+        action: &Action,
+        shape: &Shape,
+        observed: &Observed,
+        report: &mut TableReport,
+    ) -> Result<bool> {
+        let backend = &mut *self.backend;
+        match action {
+            Action::Archive(column) => {
+                let kept = archive_of(backend, table).keep(column)?;
+                report.archived += kept;
+                return Ok(kept > 0);
+            }
+            Action::Restore { column, over } => {
+                report.restored += archive_of(backend, table).restore(column, *over)?;
+            }
+            Action::CreateIndex { index, .. } if index.apart && backend.dialect().builds_apart() => {
+                let rendered = backend.dialect().render(&table.name, action, shape, self.settings.now);
+                self.apart.extend(rendered.map_err(Stop::Refused)?);
+            }
+            Action::Retype(retypes) => {
+                let rendered = backend.dialect().render(&table.name, action, shape, self.settings.now);
+                for statement in rendered.map_err(Stop::Refused)? {
+                    let key = table.table_type.known().key[0];
+                    report.mended(backend.retype(&table.name, key, retypes, &statement)?);
+                }
+            }
+            Action::Move(rows, direction) => {
+                report.add(rows::apply(backend, *rows, *direction, table, shape, &observed.survey, self.progress)?);
+            }
+            _ => {
+                let rendered = backend.dialect().render(&table.name, action, shape, self.settings.now);
+                let statements = rendered.map_err(Stop::Refused)?;
+                // Several statements: the table is made anew, and the rows that point to it must still find theirs.
+                let is_rebuilt = statements.len() > 1 && !matches!(action, Action::CreateTable { .. });
+                let orphans = if is_rebuilt { backend.orphans_of(&table.name)? } else { 0 };
+                for statement in statements {
+                    let first = statement.lines().next().unwrap_or_default();
+                    backend.execute(&statement, &[]).with_context(|| format!("running: {first}"))?;
+                }
+                if is_rebuilt && backend.orphans_of(&table.name)? > orphans {
+                    return Err(anyhow!("rows of other tables would lose the row they belong to"));
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn stamp(&mut self, table: &Found, stamp: &Version, report: &mut TableReport) -> Result<()> {
+        let versions = &self.settings.versions_table;
+        stamps::write(self.backend, versions, &table.name, stamp)?;
+        if let Some(runs) = &table.runs {
+            match self.backend.shape(runs)? {
+                Some(_) => stamps::write(self.backend, versions, runs, stamp)?,
+                None => stamps::remove(self.backend, versions, runs)?,
+            }
+        }
+        report.after = Some(stamp.clone());
+        Ok(())
+    }
+}
+
+pub(crate) fn gone() -> anyhow::Error {
+    anyhow!("the table has gone since it was found: run the command again")
+}
+
+/// A walk that stopped: what it had done, and why it stopped.
+pub struct Failed {
+    /// What was done.
+    pub report: TableReport,
+    /// Why it stopped.
+    pub error: anyhow::Error,
+}
+
+/// What a table is stamped with between two legs.
+fn stamp_after(leg: &Leg, course: &Course) -> Version {
+    match course {
+        Course::Up { .. } => leg.version.clone(),
+        Course::Down { target } => MIGRATIONS
+            .iter()
+            .rev()
+            .map(|migration| &migration.version)
+            .find(|version| **version < leg.version)
+            .unwrap_or(target)
+            .clone(),
+    }
+}
+
+pub(super) fn archive_of<'b>(backend: &'b mut dyn Backend, table: &'b Found) -> Archive<'b> {
+    Archive { backend, table_type: table.table_type, table: &table.name }
+}
