@@ -5,17 +5,20 @@ use crate::backend::{Access, DEFAULT_SCHEMA, Opening};
 use crate::discover::Named;
 use crate::error::Stop;
 use crate::schema::Target;
+use crate::schema::release::{self, NEWEST_RELEASE};
 use crate::schema::tables::{KNOWN, TableType, VERSIONS_TABLE};
 use crate::v1::source::Kind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Migrate the databases of Agno, the Python agent framework, between schema versions. Fast, without Python, without losing
 /// a row.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "agno-migrate", version, max_term_width = 100, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "agno-migrate", version, long_version = LONG_VERSION.as_str(), max_term_width = 100, after_help = EXIT_CODES,
+          propagate_version = true)]
 pub struct Cli {
     /// What applies to every command.
     #[command(flatten)]
@@ -26,9 +29,15 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// What `--version` adds to `-V`: which databases this build knows.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let (version, schemas) = (env!("CARGO_PKG_VERSION"), release::list());
+    format!("{version}\n\nSchema versions and their Agno releases, checked up to Agno {NEWEST_RELEASE}:\n{schemas}")
+});
+
 const EXIT_CODES: &str = "\
-Exit codes: 0 done or nothing to do; 1 failed; 2 usage; 3 --check: migrations are pending; 4 drift, or verify found a difference; 5 a lock was not had in \
-time; 6 refused, something stands in the way; 130 interrupted. Whatever happens, every table is at a whole version, and \
+Exit codes: 0 done or nothing to do; 1 failed; 2 usage; 3 --check: migrations are pending; 4 drift, or verify found a \
+difference; 5 a lock was not had in time; 6 refused, something stands in the way; 130 interrupted. Whatever happens, every table is at a whole version, and \
 running the command again goes on.";
 
 /// The commands.

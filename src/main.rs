@@ -32,7 +32,8 @@ fn main() -> ExitCode {
         }
         Command::Man => {
             let mut page = Vec::new();
-            return match clap_mangen::Man::new(Cli::command()).render(&mut page) {
+            // `help` has no page that could be referred to.
+            return match clap_mangen::Man::new(Cli::command().disable_help_subcommand(true)).render(&mut page) {
                 Ok(()) => print(&page),
                 Err(_) => ExitCode::FAILURE,
             };

@@ -2,6 +2,8 @@
 
 mod support;
 
+use agno_migrate::schema::release::{NEWEST_RELEASE, releases_of};
+use agno_migrate::schema::versions::MIGRATIONS;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -303,6 +305,19 @@ fn completions_and_the_man_page_come_from_the_same_definition() {
         assert!(help.contains(&format!("  {command}")), "{help}");
     }
     assert!(help.contains("5 a lock was not had in time"), "{help}");
+}
+
+#[test]
+fn the_version_says_which_databases_it_knows() {
+    let said = |arguments: &[&str]| stdout(&binary().args(arguments).output().expect("runs"));
+    let short = concat!("agno-migrate ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(said(&["-V"]), short);
+    let long = said(&["--version"]);
+    assert!(long.starts_with(short) && long.contains(&format!("Agno {NEWEST_RELEASE}:\n")), "{long}");
+    for migration in MIGRATIONS {
+        let line = format!("\n  v{}  Agno {}\n", migration.version, releases_of(&migration.version));
+        assert!(long.contains(&line), "{line} in {long}");
+    }
 }
 
 #[test]

@@ -1,19 +1,22 @@
-//! docs/versions.md and docs/commands.md are made of the declaration and of the command line. `UPDATE_DOCS=1 cargo test --test
-//! docs` writes them; without it a difference is a failure.
+//! docs/versions.md, docs/commands.md and what a wheel installs under share/ are made of the declaration and of the command line.
+//! `UPDATE_DOCS=1 cargo test --test docs` writes them; without it a difference is a failure.
 
 use agno_migrate::cli::Cli;
 use agno_migrate::schema::release::releases_of;
 use agno_migrate::schema::tables::{KNOWN, RUNS};
 use agno_migrate::schema::versions::MIGRATIONS;
 use clap::{Arg, Command, CommandFactory};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
+use std::process;
 
 const MADE: &str = "<!-- Made by tests/docs.rs: change the source, then UPDATE_DOCS=1 cargo test --test docs -->\n";
 
 fn check(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
     if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         std::fs::write(&path, text).expect("written");
     }
     let there = std::fs::read_to_string(&path).unwrap_or_default();
@@ -107,4 +110,39 @@ fn describe(text: &mut String, command: &Command) {
     let own =
         command.get_arguments().filter(|arg| !arg.is_global_set() && !matches!(arg.get_id().as_str(), "help" | "version"));
     rows(text, own);
+}
+
+/// What the binary prints.
+fn printed(arguments: &[&str]) -> String {
+    let output = process::Command::new(env!("CARGO_BIN_EXE_agno-migrate")).args(arguments).output().expect("runs");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn completions() {
+    for (shell, path) in [
+        ("bash", "bash-completion/completions/agno-migrate"),
+        ("zsh", "zsh/site-functions/_agno-migrate"),
+        ("fish", "fish/vendor_completions.d/agno-migrate.fish"),
+    ] {
+        check(&format!("wheel/data/share/{path}"), &printed(&["completions", shell]));
+    }
+}
+
+/// The page of `agno-migrate man` refers to one page for each command: the wheel has those too.
+#[test]
+fn man_pages() {
+    let files = |folder: &Path| -> BTreeSet<String> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect()
+    };
+    let made = tempfile::tempdir().expect("a folder");
+    clap_mangen::generate_to(Cli::command(), made.path()).expect("pages");
+    let read = |name: &str| std::fs::read_to_string(made.path().join(name)).expect("a page");
+    assert_eq!(read("agno-migrate.1"), printed(&["man"]));
+    for name in files(made.path()) {
+        check(&format!("wheel/data/share/man/man1/{name}"), &read(&name));
+    }
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/wheel/data/share/man/man1");
+    assert_eq!(files(&committed), files(made.path()), "a page of a command that is gone");
 }
