@@ -137,7 +137,14 @@ pub enum Command {
     ///
     /// Holds the shape of every table against its stamp, every run of the old column against the runs table, and the archive
     /// against the tables its values come from. Says what differs, by id, and what mends it; ends with 4 when something does.
-    Verify,
+    Verify {
+        /// A database with tables of v1 that were converted into this one: their rows are compared too; may be repeated
+        #[arg(long, value_name = "URL", env = "AGNO_MIGRATE_FROM", hide_env_values = true, value_delimiter = ';')]
+        from: Vec<String>,
+        /// The schema that has the v1 tables, when it is not that of --schema (PostgreSQL)
+        #[arg(long, value_name = "NAME", env = "AGNO_MIGRATE_FROM_SCHEMA")]
+        from_schema: Option<String>,
+    },
     /// Drop the old column `runs` once every run in it is proven to be in the runs table
     ///
     /// For databases at schema 3.0.0 whose users are happy with it: the column is a copy until then. `down` works after it too.

@@ -43,7 +43,7 @@ pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
         Command::Status { .. } => ("status", false),
         Command::Plan { .. } => ("plan", true),
         Command::V1ToV2 { dry_run, .. } => ("v1-to-v2", *dry_run),
-        Command::Verify => ("verify", false),
+        Command::Verify { .. } => ("verify", false),
         Command::Cleanup { dry_run, .. } => ("cleanup", *dry_run),
         // Printed by main, which has no report for them.
         Command::Completions { .. } | Command::Man => ("", false),
@@ -66,7 +66,10 @@ pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
             let sources = conversion::Sources { urls: from, schema: from_schema.as_deref() };
             conversion::convert(&cli.options, chosen, &sources, &to.0, *dry_run, progress, &mut report)
         }
-        Command::Verify => verify(&cli.options, progress, &mut report),
+        Command::Verify { from, from_schema } => verify(&cli.options, progress, &mut report).and_then(|()| {
+            let sources = conversion::Sources { urls: from, schema: from_schema.as_deref() };
+            if from.is_empty() { Ok(()) } else { conversion::verify(&cli.options, &sources, progress, &mut report) }
+        }),
         Command::Cleanup { yes, force, vacuum, backup, .. } => {
             let wanted = Cleaning {
                 unproven: if *force { Unproven::Goes } else { Unproven::Stays },
@@ -78,6 +81,11 @@ pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
         }
         Command::Completions { .. } | Command::Man => Ok(()),
     };
+    let differs = report.tables.iter().any(|table| !table.differences.is_empty())
+        || report.converted.iter().any(|account| !account.differences.is_empty());
+    if report.command == "verify" && differs {
+        report.exit_code = DRIFT;
+    }
     if report.database.is_empty() {
         // Not even opened: it still has a name.
         let name = cli.options.url().ok().and_then(|url| backend::name_of(&url));
@@ -531,9 +539,5 @@ fn verify(options: &Options, progress: &mut dyn Progress, report: &mut Report) -
         }
         report.tables.extend(verify::archive(engine, &observed)?);
         Ok(())
-    })?;
-    if report.tables.iter().any(|table| !table.differences.is_empty()) {
-        report.exit_code = DRIFT;
-    }
-    Ok(())
+    })
 }

@@ -378,7 +378,14 @@ impl Report {
     pub fn messages(&self) -> (Vec<String>, Vec<String>) {
         let mut notes = self.notes.clone();
         let mut warnings = self.warnings.clone();
-        for account in &self.converted {
+        for account in self.converted.iter().filter(|account| !account.lost_summaries.is_empty()) {
+            warnings.push(format!(
+                "{}: it has summaries of sessions that have no row, which have no place: {}",
+                account.table,
+                listed(&account.lost_summaries)
+            ));
+        }
+        for account in self.converted.iter().filter(|_| self.command != "verify") {
             let table = &account.table;
             notes.extend(
                 account.counts.iter().map(|(count, number)| format!("{table}: {} {}", grouped(number), count.phrase())),
@@ -528,11 +535,29 @@ impl Report {
             }
             let _ = writeln!(text, "{}", trimmed(&grid));
         }
-        let all = self.tables.iter().map(|table| (&table.name, &table.differences));
-        for (name, differences) in all.filter(|(_, differences)| !differences.is_empty()) {
-            text.push_str(&differences_text(name, differences));
+        if !self.converted.is_empty() {
+            let mut grid = plain_table();
+            grid.set_header(["V1 TABLE", "READ", "COMPARED", "MERGED", "CHANGED SINCE", "DIFFERENCES"]);
+            for account in &self.converted {
+                let numbers = [account.read, account.already_there, account.merged, account.changed];
+                let differences =
+                    if account.differences.is_empty() { "none".to_owned() } else { grouped(account.differences.count) };
+                grid.add_row(std::iter::once(account.table.clone()).chain(numbers.map(grouped)).chain([differences]));
+            }
+            for at in 1..6 {
+                if let Some(column) = grid.column_mut(at) {
+                    column.set_cell_alignment(CellAlignment::Right);
+                }
+            }
+            let _ = writeln!(text, "\n{}\n", trimmed(&grid));
         }
-        let count: u64 = self.tables.iter().map(|table| table.differences.count).sum();
+        let of_tables = self.tables.iter().map(|table| (&table.name, &table.differences));
+        let of_accounts = self.converted.iter().map(|account| (&account.table, &account.differences));
+        let mut count = 0;
+        for (name, differences) in of_tables.chain(of_accounts).filter(|(_, differences)| !differences.is_empty()) {
+            text.push_str(&differences_text(name, differences));
+            count += differences.count;
+        }
         let line = match (&self.failure, self.tables.len(), count) {
             (Some(_), ..) => return text,
             (None, 0, _) => "Nothing to verify: the database has no table of Agno's.".to_owned(),

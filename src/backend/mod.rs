@@ -252,7 +252,7 @@ pub struct Vacuumed {
 }
 
 /// One database. Used as `&mut dyn Backend`.
-pub trait Backend {
+pub trait Backend: Send {
     /// What to call it in messages; no secret is in it.
     fn name(&self) -> String;
 

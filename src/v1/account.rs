@@ -1,6 +1,8 @@
 //! The accounts of a conversion: what was read is what was written, was there, was merged or was rejected.
 
 use crate::convert::v1::ledger::Counts;
+use crate::difference::{Difference, Differences};
+use crate::v1::sink::Taken;
 use serde::{Serialize, Serializer};
 
 /// How many rejected rows an account names.
@@ -32,12 +34,25 @@ pub struct Account {
     /// Sessions that got another id since another session has theirs: before and after.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub renamed: Vec<(String, String)>,
+    /// Sessions that have no row, and whose summaries were inside rows of others: there is nothing to put them on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost_summaries: Vec<String>,
+    /// Rows that the app changed since they were converted: not compared any further.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub changed: u64,
+    /// Where what is there is not what was converted.
+    #[serde(skip_serializing_if = "Differences::is_empty")]
+    pub differences: Differences,
     /// What was done to the table itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<String>,
     /// What was left out or kept aside inside rows that were written, in words.
     #[serde(serialize_with = "phrases")]
     pub counts: Counts,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn phrases<S: Serializer>(counts: &Counts, serializer: S) -> Result<S::Ok, S::Error> {
@@ -48,6 +63,18 @@ impl Account {
     /// Of a table of which nothing was read yet.
     pub fn of(table: &str, kind: &'static str) -> Account {
         Account { table: table.to_owned(), kind, ..Account::default() }
+    }
+
+    /// Adds what became of some rows; returns the sessions that need another id.
+    pub(super) fn take(&mut self, taken: Option<Taken>) -> Vec<String> {
+        let Some(taken) = taken else { return Vec::new() };
+        self.written += taken.written;
+        self.already_there += taken.already_there;
+        self.runs += taken.runs;
+        self.counts.add(&taken.counts);
+        self.changed += taken.changed;
+        self.differences.append(taken.differences);
+        taken.collided
     }
 
     /// A row that could not be converted.
@@ -63,6 +90,19 @@ impl Account {
         if number > 0 {
             self.rejected += number;
             self.rejections.push((format!("{number} rows"), reason.to_owned()));
+        }
+    }
+
+    /// What cannot be converted is not there: for `verify` a difference.
+    pub(super) fn rejections_differ(&mut self) {
+        self.differences.count += self.rejected - self.rejections.len() as u64;
+        for (id, reason) in std::mem::take(&mut self.rejections) {
+            self.differences.add(Difference {
+                id: Some(id),
+                item: None,
+                what: format!("cannot be converted: {reason}"),
+                mend: "it is only in the old table: keep that, or mend the row and run agno-migrate v1-to-v2".to_owned(),
+            });
         }
     }
 

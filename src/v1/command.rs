@@ -1,11 +1,14 @@
 //! The command `v1-to-v2`: finds the sources, makes the targets, lets the converter run, fills the report.
 
 use super::account::Account;
+use super::comparing::Comparing;
+use super::sink::{Mode, Targets, Writing};
 use super::source::{self, Kind, Table};
 use super::target::{self, Target as TargetTable};
 use super::{Chosen, Converter, extend_vectors};
 use crate::backend::{self, Access, Backend};
 use crate::cli::Options;
+use crate::convert::v1::Storage;
 use crate::discover::{Named, Survey};
 use crate::engine::{Engine, Settings};
 use crate::error::Stop;
@@ -42,39 +45,34 @@ pub fn convert(
 ) -> Result<()> {
     let access = if dry_run { Access::Read } else { Access::Write };
     let own_url = options.url()?;
-    let mut target = open_target(options, &own_url, access, from.urls.is_empty())?;
-    report.database = target.name();
-    let urls: Vec<String> = if from.urls.is_empty() { vec![own_url.clone()] } else { from.urls.to_vec() };
-    let mut sources = Vec::new();
-    for url in &urls {
-        // The same file is opened as the target is: reading it as one that nobody writes would be wrong.
-        let access = if *url == own_url { access } else { Access::Read };
-        let mut opening = options.opening(access);
-        opening.schema = from.schema.map_or(opening.schema, str::to_owned);
-        sources.push(backend::open(url, &opening)?);
-    }
+    report.database = backend::name_of(&own_url).unwrap_or_default();
+    // The sources first: a target is not made for nothing.
+    let mut sources = open_sources(options, from, &own_url, access)?;
     let tables = choose_tables(options, &mut sources, chosen, report)?;
     if tables.is_empty() {
-        let names = sources.iter().map(|source| source.name()).collect::<Vec<_>>().join(", ");
-        report.notes.push(format!("there is no table of Agno v1 in {names}: nothing was converted"));
+        report.notes.push(format!("there is no table of Agno v1 in {}: nothing was converted", names(&sources)));
         return Ok(());
     }
+    if access == Access::Write && !from.urls.is_empty() {
+        backend::make(&own_url)?;
+    }
+    let mut target = backend::open(&own_url, &options.opening(access))?;
+    report.database = target.name();
     if let Some(reason) = if dry_run { None } else { target.read_only()? } {
         return Err(Stop::Refused(reason).into());
     }
-    let storage = tables.iter().any(|table| table.kind.is_storage());
-    let wants_sessions = chosen.storage && storage;
-    let wants_memories = chosen.memory && (storage || tables.iter().any(|table| table.kind == Kind::Memories));
-    let open = |table_type: TableType, target: &mut dyn Backend, progress: &mut dyn Progress| {
-        table(options, table_type, to, dry_run, target, progress)
+    let mut open = |table_type: TableType, wanted: bool| match wanted {
+        true => table(options, table_type, (!dry_run).then_some(to), &mut *target, progress),
+        false => Ok(None),
     };
-    let sessions = if wants_sessions { open(TableType::Sessions, &mut *target, progress)? } else { None };
-    let memories = if wants_memories { open(TableType::Memories, &mut *target, progress)? } else { None };
-
-    let mut converter = Converter::new(&mut sources, &mut *target, progress, options.lock_wait, dry_run);
-    converter.sessions = sessions;
-    converter.memories = memories;
-    let (accounts, outcome) = converter.run(&tables, chosen);
+    let targets = Targets {
+        sessions: open(TableType::Sessions, wants_sessions(chosen, &tables))?,
+        memories: open(TableType::Memories, wants_memories(chosen, &tables))?,
+    };
+    let storage = storage_of(&*target);
+    let mode = if dry_run { Mode::Tell } else { Mode::Write };
+    let mut sink = Writing { backend: &mut *target, targets: &targets, lock_wait: options.lock_wait, mode };
+    let (accounts, outcome) = Converter::new(&mut sources, progress, storage).run(&tables, chosen, &mut sink);
     report.converted = accounts;
     outcome?;
     if chosen.vectors {
@@ -92,12 +90,77 @@ pub fn convert(
     Ok(())
 }
 
-/// Opens the database that is written. A SQLite file that is not there is made only when the sources are others.
-fn open_target(options: &Options, url: &str, access: Access, is_source: bool) -> Result<Box<dyn Backend>> {
-    if access == Access::Write && !is_source {
-        backend::make(url)?;
+/// Holds what was converted from the sources against the database of the options, reading only. Rows that cannot be converted
+/// are differences: they are not there.
+///
+/// # Errors
+/// What keeps it from beginning, or stops the whole.
+pub fn verify(options: &Options, from: &Sources<'_>, progress: &mut dyn Progress, report: &mut Report) -> Result<()> {
+    let own_url = options.url()?;
+    let chosen = Chosen { storage: true, memory: true, vectors: false };
+    let mut sources = open_sources(options, from, &own_url, Access::Read)?;
+    let tables = choose_tables(options, &mut sources, chosen, report)?;
+    if tables.is_empty() {
+        return Err(Stop::Refused(format!("there is no table of Agno v1 in {}: correct --from", names(&sources))).into());
     }
-    backend::open(url, &options.opening(access))
+    let mut target = backend::open(&own_url, &options.opening(Access::Read))?;
+    let mut open = |table_type: TableType, wanted: bool| match wanted {
+        true => table(options, table_type, None, &mut *target, progress),
+        false => Ok(None),
+    };
+    let targets = Targets {
+        sessions: open(TableType::Sessions, wants_sessions(chosen, &tables))?,
+        memories: open(TableType::Memories, wants_memories(chosen, &tables))?,
+    };
+    if (targets.sessions.is_none() && wants_sessions(chosen, &tables))
+        || (targets.memories.is_none() && tables.iter().any(|table| table.kind == Kind::Memories))
+    {
+        return Err(Stop::Refused(format!(
+            "{} has no table that the rows of v1 were converted into: agno-migrate v1-to-v2 makes it; --table sessions=NAME and \
+             memories=NAME name it",
+            target.name()
+        ))
+        .into());
+    }
+    let storage = storage_of(&*target);
+    let mut sink = Comparing { backend: &mut *target, targets: &targets };
+    let (mut accounts, outcome) = Converter::new(&mut sources, progress, storage).run(&tables, chosen, &mut sink);
+    for account in &mut accounts {
+        account.rejections_differ();
+    }
+    report.converted = accounts;
+    outcome
+}
+
+fn wants_sessions(chosen: Chosen, tables: &[Table]) -> bool {
+    chosen.storage && tables.iter().any(|table| table.kind.is_storage())
+}
+
+/// Sessions may hold memories too.
+fn wants_memories(chosen: Chosen, tables: &[Table]) -> bool {
+    chosen.memory && tables.iter().any(|table| table.kind.is_storage() || table.kind == Kind::Memories)
+}
+
+fn storage_of(target: &dyn Backend) -> Storage {
+    if target.dialect().key_is_primary() { Storage::Text } else { Storage::Jsonb }
+}
+
+fn names(sources: &[Box<dyn Backend>]) -> String {
+    sources.iter().map(|source| source.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// Opens the databases that have v1 tables: those of `--from`, else that of the target.
+fn open_sources(options: &Options, from: &Sources<'_>, own_url: &str, access: Access) -> Result<Vec<Box<dyn Backend>>> {
+    let own = [own_url.to_owned()];
+    let urls = if from.urls.is_empty() { &own[..] } else { from.urls };
+    let open = |url: &String| {
+        // The same file is opened as the target is: reading it as one that nobody writes would be wrong.
+        let access = if url == own_url { access } else { Access::Read };
+        let mut opening = options.opening(access);
+        opening.schema = from.schema.map_or(opening.schema, str::to_owned);
+        backend::open(url, &opening)
+    };
+    urls.iter().map(open).collect()
 }
 
 /// The v1 tables to convert: the named ones of a kind, else all that are found.
@@ -153,12 +216,11 @@ fn choose_tables(
     Ok(found.into_iter().filter(is_wanted).collect())
 }
 
-/// A table to write to; made when it is not there. `None`: a dry run, and it is not there.
+/// A table to write to, or to compare with. One that is not there is made at the version `to`; without one, `None`.
 fn table(
     options: &Options,
     table_type: TableType,
-    to: &Version,
-    dry_run: bool,
+    to: Option<&Version>,
     backend: &mut dyn Backend,
     progress: &mut dyn Progress,
 ) -> Result<Option<TargetTable>> {
@@ -184,7 +246,7 @@ fn table(
         .into());
     }
     let is_there = engine.observe()?.catalog.tables.contains_key(&name);
-    if !is_there && dry_run {
+    if !is_there && to.is_none() {
         return Ok(None);
     }
     if is_there && !survey.found.iter().any(|found| found.name == name && found.table_type == table_type) {
@@ -193,7 +255,9 @@ fn table(
         ))
         .into());
     }
-    target::make(&mut engine, table_type, &name, to)?;
+    if let Some(to) = to {
+        target::make(&mut engine, table_type, &name, to)?;
+    }
     engine.settings.named = Named::default();
     engine.settings.only = None;
     let survey = engine.observe()?.survey;

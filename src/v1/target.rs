@@ -2,7 +2,7 @@
 
 use crate::backend::{Backend, Value};
 use crate::convert::runs::ListText;
-use crate::convert::v1::{Memory, Session};
+use crate::convert::v1::{Memory, Run, Session};
 use crate::discover::{Found, Survey};
 use crate::engine::{Course, Engine, Moves};
 use crate::error::Stop;
@@ -10,6 +10,7 @@ use crate::plan::Action;
 use crate::schema::tables::{MEMORIES, NewTable, RUNS, SESSIONS, TableType};
 use crate::schema::versions::newest;
 use crate::schema::{ColumnShape, Shape};
+use crate::v1::comparing::each_of_list;
 use anyhow::{Result, anyhow};
 use semver::Version;
 use std::collections::HashMap;
@@ -23,6 +24,37 @@ pub struct Target {
     pub runs: Option<(String, Shape)>,
     /// JSON is encoded twice, as Agno 2 on SQLite writes it.
     twice: bool,
+    /// The column that names its rows.
+    key: &'static str,
+}
+
+/// A row that is there.
+pub struct There<'r> {
+    columns: &'r [&'r str],
+    fields: &'r [Option<&'r [u8]>],
+}
+
+impl There<'_> {
+    /// A column as text; `None`: NULL, or no such column.
+    pub fn text(&self, column: &str) -> Option<&[u8]> {
+        let at = self.columns.iter().position(|name| *name == column)?;
+        self.fields.get(at).copied().flatten()
+    }
+
+    /// A column as a number.
+    pub fn number(&self, column: &str) -> Option<i64> {
+        std::str::from_utf8(self.text(column)?).ok()?.parse().ok()
+    }
+}
+
+/// A run that is there.
+pub struct RunThere<'r> {
+    /// Its id.
+    pub id: &'r str,
+    /// Its JSON.
+    pub payload: &'r [u8],
+    /// Whether the app changed it since it was written; `None` where nothing tells.
+    pub touched: Option<bool>,
 }
 
 /// The table of a type to write to: the named one, the only one, or the one with the default name.
@@ -104,7 +136,7 @@ impl Target {
         };
         let is_text = backend.dialect().key_is_primary();
         let twice = is_text && table_type == TableType::Sessions && runs.is_none();
-        Ok(Target { name: name.to_owned(), shape, runs, twice })
+        Ok(Target { name: name.to_owned(), shape, runs, twice, key: table_type.known().key[0] })
     }
 
     /// Type and created_at of the sessions that are there, by id.
@@ -126,50 +158,51 @@ impl Target {
         Ok(there)
     }
 
-    /// Writes sessions and their runs; returns how many sessions were written.
-    pub fn put_sessions(&self, backend: &mut dyn Backend, sessions: &[Session]) -> Result<u64> {
-        let json = |text: &Option<String>| match self.twice {
+    /// Writes sessions and their runs. Takes them: documents may be large, and are moved, not copied.
+    pub fn put_sessions(&self, backend: &mut dyn Backend, mut sessions: Vec<Session>) -> Result<()> {
+        let columns: Vec<&ColumnShape> =
+            SESSIONS.columns.iter().filter_map(|column| self.shape.column(column.name)).collect();
+        let rows: Vec<Vec<Option<String>>> = sessions
+            .iter_mut()
+            .map(|session| columns.iter().map(|column| self.session_field(session, &column.name)).collect())
+            .collect();
+        backend.put(&self.name, &columns, &rows)?;
+        drop(rows);
+        let Some((name, shape)) = &self.runs else { return Ok(()) };
+        let columns: Vec<&ColumnShape> = RUNS.columns.iter().filter_map(|column| shape.column(column.name)).collect();
+        let mut rows: Vec<Vec<Option<String>>> = Vec::new();
+        for mut session in sessions {
+            let runs = std::mem::take(&mut session.runs);
+            rows.extend(runs.into_iter().enumerate().map(|(index, mut run)| {
+                columns.iter().map(|column| run_field(&session, index, &mut run, &column.name)).collect()
+            }));
+        }
+        backend.put(name, &columns, &rows).map(|_| ())
+    }
+
+    fn session_field(&self, session: &mut Session, column: &str) -> Option<String> {
+        let json = |text: &mut Option<String>| match self.twice {
             true => text.as_ref().and_then(|text| serde_json::to_string(text).ok()),
-            false => text.clone(),
+            false => text.take(),
         };
-        let number = |value: Option<i64>| value.map(|value| value.to_string());
-        let fields = |session: &Session, column: &str| match column {
+        match column {
             "session_id" => Some(session.session_id.clone()),
             "session_type" => Some(session.session_type.clone()),
             "agent_id" => session.agent_id.clone(),
             "team_id" => session.team_id.clone(),
             "workflow_id" => session.workflow_id.clone(),
             "user_id" => session.user_id.clone(),
-            "session_data" => json(&session.session_data),
-            "agent_data" => json(&session.agent_data),
-            "team_data" => json(&session.team_data),
-            "workflow_data" => json(&session.workflow_data),
-            "metadata" => json(&session.metadata),
-            "summary" => json(&session.summary),
-            "created_at" => number(session.created_at),
-            "updated_at" => number(session.updated_at),
+            "session_data" => json(&mut session.session_data),
+            "agent_data" => json(&mut session.agent_data),
+            "team_data" => json(&mut session.team_data),
+            "workflow_data" => json(&mut session.workflow_data),
+            "metadata" => json(&mut session.metadata),
+            "summary" => json(&mut session.summary),
+            "created_at" => session.created_at.map(|at| at.to_string()),
+            "updated_at" => session.updated_at.map(|at| at.to_string()),
             "runs" if self.runs.is_none() => self.list(session),
             _ => None,
-        };
-        let columns: Vec<&ColumnShape> =
-            SESSIONS.columns.iter().filter_map(|column| self.shape.column(column.name)).collect();
-        let rows: Vec<Vec<Option<String>>> =
-            sessions.iter().map(|session| columns.iter().map(|column| fields(session, &column.name)).collect()).collect();
-        let written = backend.put(&self.name, &columns, &rows)?;
-        if let Some((name, shape)) = &self.runs {
-            let columns: Vec<&ColumnShape> = RUNS.columns.iter().filter_map(|column| shape.column(column.name)).collect();
-            let rows: Vec<Vec<Option<String>>> = sessions
-                .iter()
-                .flat_map(|session| {
-                    let columns = &columns;
-                    session.runs.iter().enumerate().map(move |(index, run)| {
-                        columns.iter().map(|column| run_field(session, index, run, &column.name)).collect()
-                    })
-                })
-                .collect();
-            backend.put(name, &columns, &rows)?;
         }
-        Ok(written)
     }
 
     /// The runs as the column of that name holds them.
@@ -204,6 +237,53 @@ impl Target {
         backend.put(&self.name, &columns, &rows)
     }
 
+    /// Calls `each` with the row of a key, if it is there, and returns what it says; false without a row.
+    pub fn row(
+        &self,
+        backend: &mut dyn Backend,
+        key: &str,
+        each: &mut dyn FnMut(&There<'_>) -> Result<bool>,
+    ) -> Result<bool> {
+        // Runs may be large, and are read apart.
+        let columns: Vec<&str> =
+            self.shape.columns.iter().map(|column| column.name.as_str()).filter(|name| *name != "runs").collect();
+        let dialect = backend.dialect();
+        let selected = columns.iter().map(|name| dialect.as_text(&dialect.quote(name))).collect::<Vec<_>>().join(", ");
+        let sql = format!("SELECT {selected} FROM {} WHERE {} = $1", dialect.table(&self.name), dialect.quote(self.key));
+        let mut said = false;
+        backend.scan(&sql, &[key.into()], &mut |fields| {
+            said = each(&There { columns: &columns, fields })?;
+            Ok(false)
+        })?;
+        Ok(said)
+    }
+
+    /// Calls `each` with the runs of a session in their order.
+    pub fn each_run_of(&self, backend: &mut dyn Backend, session: &str, each: &mut dyn FnMut(RunThere<'_>)) -> Result<()> {
+        let dialect = backend.dialect();
+        let Some((runs, _)) = &self.runs else {
+            let sql = format!("SELECT {} FROM {} WHERE session_id = $1", dialect.as_text("runs"), dialect.table(&self.name));
+            return backend.scan(&sql, &[session.into()], &mut |fields| {
+                if let [Some(list)] = fields {
+                    each_of_list(list, &mut |id, payload| each(RunThere { id, payload, touched: None }));
+                }
+                Ok(false)
+            });
+        };
+        let sql = format!(
+            "SELECT run_id, {}, CASE WHEN updated_at = created_at THEN 'same' END FROM {} WHERE session_id = $1 \
+             ORDER BY run_index, created_at, run_id",
+            dialect.as_text("run_data"),
+            dialect.table(runs)
+        );
+        backend.scan(&sql, &[session.into()], &mut |fields| {
+            if let [Some(id), Some(payload), same] = fields {
+                each(RunThere { id: &String::from_utf8_lossy(id), payload, touched: Some(same.is_none()) });
+            }
+            Ok(true)
+        })
+    }
+
     /// Calls `each` with the id and the session of every run that is there.
     pub fn each_run(&self, backend: &mut dyn Backend, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
         let Some((runs, _)) = &self.runs else { return Ok(()) };
@@ -217,7 +297,7 @@ impl Target {
     }
 }
 
-fn run_field(session: &Session, index: usize, run: &crate::convert::v1::Run, column: &str) -> Option<String> {
+fn run_field(session: &Session, index: usize, run: &mut Run, column: &str) -> Option<String> {
     let row = &run.row;
     match column {
         "run_id" => Some(row.run_id.clone()),
@@ -230,7 +310,7 @@ fn run_field(session: &Session, index: usize, run: &crate::convert::v1::Run, col
         "parent_run_id" => row.parent_run_id.clone(),
         "status" => row.status.clone(),
         "run_index" => Some(index.to_string()),
-        "run_data" => Some(run.json.clone()),
+        "run_data" => Some(std::mem::take(&mut run.json)),
         "created_at" | "updated_at" => row.created_at.or(session.created_at).map(|at| at.to_string()),
         _ => None,
     }

@@ -166,6 +166,8 @@ complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -s v
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l no-progress -d 'No progress bars'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -s V -l version -d 'Print version'
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l from -d 'A database with tables of v1 that were converted into this one: their rows are compared too; may be repeated' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l from-schema -d 'The schema that has the v1 tables, when it is not that of --schema (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
