@@ -346,7 +346,11 @@ impl Options {
 
     /// The tables of v1 that were named.
     pub fn named_v1(&self) -> Vec<(Kind, &str)> {
-        self.tables.iter().filter_map(|table| Some((table.v1?, table.name.as_str()))).collect()
+        let kind = |table: &NamedTable| match table.table_type {
+            Some(TableType::Vectors) => Some(Kind::Vectors),
+            _ => table.v1,
+        };
+        self.tables.iter().filter_map(|table| Some((kind(table)?, table.name.as_str()))).collect()
     }
 
     /// The version table.

@@ -59,11 +59,15 @@ fn every_fixture_reaches_every_schema() {
         for schema in SCHEMAS {
             let what = format!("{release} to {schema}");
             let target = Database::empty();
-            let told = target.run(&["v1-to-v2", "--from", &original.url, "--to", schema, "--dry-run"]);
-            assert!(told.exit_code != 0 && !target.path.exists(), "{what}: a dry run made a file");
+            let told = target.ok(&["v1-to-v2", "--from", &original.url, "--to", schema, "--dry-run"]);
+            assert!(!target.path.exists(), "{what}: a dry run made a file");
             let arguments = ["v1-to-v2", "--from", &original.url, "--to", schema];
             let report = target.ok(&arguments);
             assert_balanced(&report, &what);
+            assert_eq!(written(&told), written(&report), "{what}: told and done");
+            let told = target.ok(&["v1-to-v2", "--from", &original.url, "--to", schema, "--dry-run"]);
+            assert_balanced(&told, &what);
+            assert_eq!(written(&told), 0, "{what}: there already");
             runs.insert(schema, report.converted.iter().map(|account| account.runs).sum());
             assert_eq!(target.ok(&["current"]).current, Some(format!("v{schema}")), "{what}");
             assert!(target.ok(&["status"]).tables.iter().all(|table| table.drift.is_empty()), "{what}: drift");
@@ -142,6 +146,25 @@ fn wrong_names_and_sources_are_said() {
 }
 
 #[test]
+fn summaries_of_sessions_without_a_row_are_told() {
+    let (original, target) = (source(Kind::Sqlite, "1.8.4"), Database::empty());
+    let report = target.ok(&["v1-to-v2", "--from", &original.url]);
+    let (_, warnings) = report.messages();
+    let told = "agent_sessions: it has summaries of sessions that have no row, which have no place: elsewhere";
+    assert!(warnings.iter().any(|warning| warning == told), "{warnings:?}");
+}
+
+#[test]
+fn no_target_is_made_for_nothing() {
+    let target = Database::empty();
+    let missing = target.folder().join("missing.db").to_str().expect("UTF-8").to_owned();
+    assert_eq!(target.run(&["v1-to-v2", "--from", &missing]).exit_code, 1);
+    let unrelated = Database::of("2.9.0");
+    assert_eq!(target.run(&["v1-to-v2", "--from", &unrelated.url]).exit_code, 0);
+    assert!(!target.path.exists(), "an empty file was left behind");
+}
+
+#[test]
 fn rows_that_cannot_be_converted_are_named() {
     let database = source(Kind::Sqlite, "1.8.4");
     database.sql(
@@ -215,8 +238,14 @@ fn vectors_get_the_columns_of_v2() {
                content_hash varchar);
              INSERT INTO ai.docs (id, content, embedding, content_hash) VALUES ('a', 'x', '[1,2,3]', 'h')",
         );
-        let report = database.ok(&["v1-to-v2", "--vectors"]);
+        database.sql("CREATE TABLE ai.other AS SELECT * FROM ai.docs; CREATE TABLE ai.mine (id int)");
+        for wrong in ["vectors=mine", "vectors=nowhere"] {
+            let why = database.refused(&["v1-to-v2", "--vectors", "--table", wrong], 6);
+            assert!(why.contains("is no PgVector table"), "{why}");
+        }
+        let report = database.ok(&["v1-to-v2", "--vectors", "--table", "vectors=docs"]);
         assert_eq!(report.converted.len(), 1, "{}", report.to_json());
+        database.sql("DROP TABLE ai.other");
         assert_eq!(database.query("SELECT id, content_hash, content_id FROM docs"), [["a", "h", "NULL"]]);
         let indexes = "SELECT count(*) FROM pg_indexes WHERE indexname IN ('idx_docs_content_hash', 'idx_docs_content_id')";
         assert_eq!(database.one(indexes), "2");

@@ -77,6 +77,17 @@ pub fn name_of(url: &str) -> Option<String> {
     }
 }
 
+/// Opens a database to tell what would be written to it: a SQLite file that is not there is an empty database.
+///
+/// # Errors
+/// See [`open`].
+pub fn open_to_tell(url: &str, opening: &Opening) -> Result<Box<dyn Backend>> {
+    match url::parse(url)? {
+        Location::Sqlite(path) if !path.exists() => Ok(Box::new(sqlite::SqliteBackend::imagined(&path, opening.lock_wait)?)),
+        _ => open(url, opening),
+    }
+}
+
 /// Makes a SQLite file that is not there, empty; elsewhere databases are not made.
 ///
 /// # Errors

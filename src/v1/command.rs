@@ -56,7 +56,8 @@ pub fn convert(
     if access == Access::Write && !from.urls.is_empty() {
         backend::make(&own_url)?;
     }
-    let mut target = backend::open(&own_url, &options.opening(access))?;
+    let opening = options.opening(access);
+    let mut target = if dry_run { backend::open_to_tell(&own_url, &opening) } else { backend::open(&own_url, &opening) }?;
     report.database = target.name();
     if let Some(reason) = if dry_run { None } else { target.read_only()? } {
         return Err(Stop::Refused(reason).into());
@@ -171,16 +172,25 @@ fn choose_tables(
     report: &mut Report,
 ) -> Result<Vec<Table>> {
     let mut found = Vec::new();
+    let mut has_columns = Vec::new();
     for (at, source) in sources.iter_mut().enumerate() {
         let catalog = source.catalog()?;
         let tables = source::tables(&catalog, at);
+        has_columns
+            .extend(catalog.tables.iter().filter(|(_, shape)| source::has_vectors(shape)).map(|(name, _)| name.clone()));
         if tables.is_empty() && catalog.tables.values().any(|shape| shape.column("session_type").is_some()) {
             report.notes.push(format!("{} has tables of Agno 2 or 3, and none of v1", source.name()));
         }
         found.extend(tables);
     }
     let named = options.named_v1();
-    for (kind, name) in &named {
+    for (_, name) in named.iter().filter(|(kind, _)| *kind == Kind::Vectors && chosen.vectors) {
+        // One that has the columns already is right as it is.
+        if !has_columns.iter().any(|there| there == name) && !found.iter().any(|table: &Table| table.name == *name) {
+            return Err(Stop::Refused(format!("{name} is no PgVector table: correct --table vectors=")).into());
+        }
+    }
+    for (kind, name) in named.iter().filter(|(kind, _)| *kind != Kind::Vectors) {
         match found.iter_mut().find(|table| table.name == *name) {
             // A name says more than the shape: a table of agents may look like one of several.
             Some(table) if table.kind.is_storage() == kind.is_storage() => table.kind = *kind,

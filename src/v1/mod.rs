@@ -22,7 +22,7 @@ use beside::{Beside, beside};
 use sink::{Rows, Sink, Taken, in_transaction};
 use source::{Kind, Table, memory_row, session_row};
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ pub struct Converter<'c> {
     /// Hashes of the ids of all sessions.
     seen: HashSet<u64>,
     /// Summaries of sessions that were inside others: the account of the row, and the session.
-    summaries: Vec<(usize, String)>,
+    summaries: BTreeSet<(usize, String)>,
     /// Memories that sessions repeat, by id.
     inside: HashMap<String, SessionMemory>,
 }
@@ -90,7 +90,7 @@ impl<'c> Converter<'c> {
             taken: HashMap::new(),
             teams: HashSet::new(),
             seen: HashSet::new(),
-            summaries: Vec::new(),
+            summaries: BTreeSet::new(),
             inside: HashMap::new(),
         }
     }

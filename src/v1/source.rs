@@ -59,7 +59,7 @@ pub fn kind_of(shape: &Shape) -> Option<Kind> {
     if has(&["session_type"]) || has(&["memory_id"]) {
         return None;
     }
-    if has(&["id", "name", "meta_data", "filters", "content", "embedding", "usage"]) {
+    if has_vectors(shape) {
         return (!has(&["content_id"])).then_some(Kind::Vectors);
     }
     let session =
@@ -76,6 +76,13 @@ pub fn kind_of(shape: &Shape) -> Option<Kind> {
         };
     }
     (has(&["id", "user_id", "memory", "created_at", "updated_at"]) && shape.columns.len() <= 6).then_some(Kind::Memories)
+}
+
+/// Whether a table is one of PgVector's, of any release.
+pub fn has_vectors(shape: &Shape) -> bool {
+    ["id", "name", "meta_data", "filters", "content", "embedding", "usage"]
+        .iter()
+        .all(|column| shape.column(column).is_some())
 }
 
 /// A v1 table.

@@ -85,6 +85,15 @@ impl SqliteBackend {
         Ok(SqliteBackend { connection, path: path.to_owned(), lock_wait, reader: None })
     }
 
+    /// A database that is not there, as an empty one: for telling what would be written to it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn imagined(path: &Path, lock_wait: Duration) -> Result<SqliteBackend> {
+        let connection = Connection::open_in_memory().map_err(explain)?;
+        Ok(SqliteBackend { connection, path: path.to_owned(), lock_wait, reader: None })
+    }
+
     /// A second connection that reads what was there when the transaction began, while this one writes. Called at its
     /// beginning, before anything is changed.
     ///

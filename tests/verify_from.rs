@@ -1,0 +1,178 @@
+//! `verify --from`: what was converted from v1, held against what is there.
+
+mod support;
+
+use agno_migrate::report::Report;
+use std::path::Path;
+use support::{Database, Kind, SCHEMAS, assert_same, kinds};
+
+const RELEASES: [&str; 6] = ["agno-1.0.0", "agno-1.1.17", "agno-1.2.16", "agno-1.5.10", "agno-1.8.4", "phidata-2.7.10"];
+
+/// A copy of what a release wrote.
+fn source(release: &str) -> Database {
+    let database = Database::empty();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1/sqlite").join(format!("{release}.db"));
+    std::fs::copy(fixture, &database.path).expect("the fixture");
+    database
+}
+
+fn empty(kind: Kind) -> Database {
+    match kind {
+        Kind::Sqlite => Database::empty(),
+        Kind::Postgres(server) => support::postgres::empty(server),
+    }
+}
+
+/// Every difference, as `table: id item: what`.
+fn differences(report: &Report) -> Vec<String> {
+    let accounts = report.converted.iter().map(|account| (&account.table, &account.differences));
+    let tables = report.tables.iter().map(|table| (&table.name, &table.differences));
+    let mut all = Vec::new();
+    for (table, differences) in tables.chain(accounts) {
+        assert!(differences.named.iter().all(|one| !one.mend.is_empty()), "a way out");
+        all.extend(differences.named.iter().map(|one| {
+            let place = [one.id.as_deref(), one.item.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+            format!("{table}: {place}: {}", one.what)
+        }));
+    }
+    all
+}
+
+#[test]
+fn what_was_converted_is_proven_and_stays_so_through_every_schema() {
+    for kind in kinds() {
+        for release in RELEASES {
+            let v1 = source(release);
+            for schema in SCHEMAS {
+                // On servers the oldest and the newest say enough.
+                if kind != Kind::Sqlite && schema != "2.0.0" && schema != "3.0.0" {
+                    continue;
+                }
+                let what = format!("{release} at {schema} on {kind:?}");
+                let target = empty(kind);
+                target.ok(&["v1-to-v2", "--from", &v1.url, "--to", schema]);
+                let verify = ["verify", "--from", v1.url.as_str()];
+                let ways: [&[&str]; 3] = [&["current"], &["up"], &["down", "2.0.0", "--yes"]];
+                for way in ways {
+                    target.ok(way);
+                    let before = target.dump();
+                    let report = target.ok(&verify);
+                    assert_eq!(differences(&report), [""; 0], "{what} after {way:?}");
+                    let account = |account: &agno_migrate::v1::account::Account| {
+                        (account.read, account.already_there + account.merged)
+                    };
+                    for (read, proven) in report.converted.iter().map(account) {
+                        assert_eq!(read, proven, "{what}: {:?}", report.converted);
+                    }
+                    assert!(report.converted.iter().map(|account| account.runs).sum::<u64>() > 5, "{what}");
+                    assert_same(&target.dump(), &before, &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_damage_is_found_and_named() {
+    let damages = [
+        (
+            "DELETE FROM agno_runs WHERE session_id = 'plain-0'; DELETE FROM agno_sessions WHERE session_id = 'plain-0'",
+            "agent_sessions: plain-0: its session is missing",
+        ),
+        (
+            "DELETE FROM agno_runs WHERE session_id = 'plain-0' AND run_index = 1",
+            "agent_sessions: plain-0 runs[1]: run {second} is missing",
+        ),
+        (
+            "UPDATE agno_runs SET run_data = '{\"run_id\": \"other\"}' WHERE session_id = 'plain-0' AND run_index = 1",
+            "agent_sessions: plain-0 runs[1]: run {second} has another content",
+        ),
+        (
+            "UPDATE agno_runs SET run_index = 99 WHERE session_id = 'plain-0' AND run_index = 0",
+            "agent_sessions: plain-0 runs[0]: run {first} comes after one that it came before",
+        ),
+        (
+            "UPDATE agno_sessions SET session_data = '{\"session_state\": {}}' WHERE session_id = 'plain-0'",
+            "agent_sessions: plain-0: its session has another session_data",
+        ),
+        (
+            "UPDATE agno_sessions SET user_id = 'mallory' WHERE session_id = 'plain-0'",
+            "agent_sessions: plain-0: its session has another user_id",
+        ),
+        ("DELETE FROM agno_memories WHERE memory_id = '{memory}'", "user_memories: {memory}: its memory is missing"),
+        (
+            "UPDATE agno_memories SET memory = '\"other\"', topics = '[\"x\"]' WHERE memory_id = '{memory}'",
+            "user_memories: {memory}: its memory has another memory, topics",
+        ),
+        (
+            "UPDATE agno_memories SET user_id = 'mallory' WHERE memory_id = '{memory}'",
+            "user_memories: {memory}: its memory has another user_id",
+        ),
+    ];
+    let v1 = source("agno-1.8.4");
+    let memory = v1.one("SELECT min(id) FROM user_memories");
+    for kind in kinds() {
+        for (sql, said) in damages {
+            let target = empty(kind);
+            target.ok(&["v1-to-v2", "--from", &v1.url]);
+            let run = |index: u8| {
+                target.one(&format!("SELECT run_id FROM agno_runs WHERE session_id = 'plain-0' AND run_index = {index}"))
+            };
+            let said = said.replace("{first}", &run(0)).replace("{second}", &run(1)).replace("{memory}", &memory);
+            target.sql(&sql.replace("{memory}", &memory));
+            let report = target.run(&["verify", "--from", &v1.url]);
+            assert_eq!(report.exit_code, 4, "{sql}: {:?}", report.failure);
+            assert!(differences(&report).contains(&said), "{sql}: {:#?} lacks {said}", differences(&report));
+        }
+    }
+}
+
+#[test]
+fn what_the_app_did_since_is_counted() {
+    let v1 = source("agno-1.8.4");
+    for kind in kinds() {
+        let target = empty(kind);
+        target.ok(&["v1-to-v2", "--from", &v1.url]);
+        target.sql(
+            "UPDATE agno_sessions SET session_data = '{\"session_state\": {\"more\": 1}}', updated_at = 1900000000
+               WHERE session_id = 'plain-0';
+             INSERT INTO agno_runs (run_id, session_id, run_type, run_index, run_data, created_at, updated_at)
+               VALUES ('later', 'plain-0', 'agent', 99, '{\"run_id\": \"later\"}', 1900000000, 1900000000);
+             UPDATE agno_memories SET memory = '\"newer\"', updated_at = 1900000000
+               WHERE memory_id = (SELECT min(memory_id) FROM agno_memories)",
+        );
+        let report = target.ok(&["verify", "--from", &v1.url]);
+        assert_eq!(differences(&report), [""; 0]);
+        assert_eq!(report.converted.iter().map(|account| account.changed).sum::<u64>(), 2);
+    }
+}
+
+#[test]
+fn rows_that_were_rejected_are_differences() {
+    let v1 = source("agno-1.8.4");
+    v1.sql("UPDATE agent_sessions SET memory = '{broken' WHERE session_id = 'plain-0'");
+    let target = Database::empty();
+    assert_eq!(target.run(&["v1-to-v2", "--from", &v1.url]).exit_code, 1);
+    let report = target.run(&["verify", "--from", &v1.url]);
+    assert_eq!(report.exit_code, 4);
+    let found = differences(&report);
+    assert!(found.iter().any(|one| one.starts_with("agent_sessions: plain-0: cannot be converted: ")), "{found:?}");
+}
+
+#[test]
+fn what_cannot_be_compared_is_said() {
+    let (v1, target) = (source("agno-1.8.4"), Database::of("2.9.0"));
+    let empty = Database::empty();
+    std::fs::write(&empty.path, "").expect("an empty file");
+    let why = empty.refused(&["verify", "--from", &v1.url], 6);
+    assert!(why.contains("v1-to-v2 makes it"), "{why}");
+    let why = target.refused(&["verify", "--from", &target.url], 6);
+    assert!(why.contains("no table of Agno v1"), "{why}");
+    let why = target.refused(&["verify", "--from", &v1.url, "--table", "v1-agents=agnet_sessions"], 6);
+    assert!(why.contains("agnet_sessions"), "{why}");
+    // Into a database that has sessions of its own: those are nobody's difference.
+    target.ok(&["v1-to-v2", "--from", &v1.url, "--table", "sessions=agno_sessions", "--table", "memories=agno_memories"]);
+    let report =
+        target.ok(&["verify", "--from", &v1.url, "--table", "sessions=agno_sessions", "--table", "memories=agno_memories"]);
+    assert_eq!(differences(&report), [""; 0]);
+}
