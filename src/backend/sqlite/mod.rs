@@ -109,6 +109,8 @@ impl SqliteBackend {
         }
         let options = if mode == "wal" { "" } else { "?immutable=1" };
         let reader = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY, options)?;
+        // It reads every page once.
+        reader.pragma_update(None, "cache_size", -500).map_err(explain)?;
         reader.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(explain)?;
         if mode == "wal" {
             // Holds the state of now.
