@@ -2,7 +2,7 @@
 
 use crate::error::Stop;
 use percent_encoding::percent_decode_str;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The URL Agno uses when the app gives none.
 pub const DEFAULT_URL: &str = "sqlite:///agno.db";
@@ -26,6 +26,12 @@ pub fn parse(url: &str) -> Result<Location, Stop> {
         return match url {
             "" => Err(Stop::Usage("the database URL is empty".to_owned())),
             ":memory:" => Err(in_memory()),
+            // It would be shown as a path, with its password.
+            path if path.split_once('@').is_some_and(|(user, _)| user.contains(':')) && !Path::new(path).exists() => {
+                Err(Stop::Usage(
+                    "the database URL lacks what is before its user: postgresql://USER:PASSWORD@HOST/DATABASE".to_owned(),
+                ))
+            }
             path => Ok(Location::Sqlite(PathBuf::from(path))),
         };
     };
@@ -33,6 +39,10 @@ pub fn parse(url: &str) -> Result<Location, Stop> {
     match kind.as_str() {
         "sqlite" => sqlite(rest),
         "postgresql" | "postgres" => Ok(Location::Postgres(rest.to_owned())),
+        // Whatever is no name of a kind is not repeated: it may be a password.
+        kind if !kind.chars().all(|c| c.is_ascii_alphanumeric()) => {
+            Err(Stop::Usage("the database URL is none: it begins with sqlite:// or postgresql://".to_owned()))
+        }
         _ => Err(Stop::Usage(format!(
             "agno-migrate does not know databases of the kind '{kind}': give a SQLite file or URL ({DEFAULT_URL}) or one of PostgreSQL \
              (postgresql://USER@HOST/DATABASE)"
@@ -101,6 +111,8 @@ mod tests {
             "sqlite://agno.db",
             "sqlite:///file:x?mode=ro",
             "mongodb://me:hunter2@host/db",
+            "me:hunter2@host/db",
+            "me:hunter2@host://db",
             "://x",
         ] {
             match parse(url) {
