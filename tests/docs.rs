@@ -146,3 +146,39 @@ fn man_pages() {
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/wheel/data/share/man/man1");
     assert_eq!(files(&committed), files(made.path()), "a page of a command that is gone");
 }
+
+/// The messages that docs/troubleshoot.md explains are those of the source: each phrase in backquotes that begins an entry.
+#[test]
+fn messages_that_are_explained_are_there() {
+    fn source(folder: &std::path::Path, text: &mut String) {
+        let mut entries: Vec<_> =
+            std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path()).collect();
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                source(&path, text);
+            } else {
+                text.push_str(&std::fs::read_to_string(path).expect("text"));
+            }
+        }
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut text = String::new();
+    source(&root.join("src"), &mut text);
+    // A string that goes on in the next line goes on without the blanks before it.
+    let mut parts = text.split("\\\n");
+    let mut joined = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        joined.push_str(part.trim_start());
+    }
+    let guide = std::fs::read_to_string(root.join("docs/troubleshoot.md")).expect("the guide");
+    let mut explained = 0;
+    for entry in guide.lines().filter_map(|line| line.strip_prefix("- ")) {
+        let Some(end) = entry.find("`:") else { continue };
+        for message in entry[..=end].split('`').skip(1).step_by(2) {
+            assert!(joined.contains(message), "no message says: {message}");
+            explained += 1;
+        }
+    }
+    assert!(explained > 30, "{explained} messages");
+}
