@@ -17,7 +17,7 @@ use anyhow::{Context, Result, anyhow};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -174,6 +174,20 @@ fn open_to_read(path: &Path) -> Result<Connection> {
                 "{} has a write-ahead log beside it, and reading that takes the right to write in its folder",
                 path.display()
             ))
+        }
+        Err(rusqlite::Error::SqliteFailure(error, _)) if error.extended_code == ffi::SQLITE_READONLY_ROLLBACK => {
+            // A write was cut off. Every reader that may write puts the file back as it was before it; so do we.
+            drop(connection);
+            let writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
+            writer.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(|error| {
+                explain(error).context(format!(
+                    "{} has the journal of a write that was cut off beside it, and reading takes the right to write the file \
+                     and its folder",
+                    path.display()
+                ))
+            })?;
+            drop(writer);
+            connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "")
         }
         _ => Ok(connection),
     }
