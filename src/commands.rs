@@ -196,7 +196,7 @@ fn change(
                 return Err(Stop::Refused(reason).into());
             }
             if let Command::Down { yes: false, .. } = &cli.command
-                && !ask(&question(work, &course))?
+                && !ask(&question(work, &course, &report.database))?
             {
                 return Err(not_confirmed());
             }
@@ -224,8 +224,8 @@ fn change(
     })
 }
 
-fn question(work: usize, course: &Course) -> String {
-    format!("Take {} down to v{}?", tables(work), course.target())
+fn question(work: usize, course: &Course, database: &str) -> String {
+    format!("Take {} of {database} down to v{}?", tables(work), course.target())
 }
 
 /// `1 table`, `2 tables`.
@@ -280,7 +280,7 @@ fn cleanup(
             }
         }
         if !plans.is_empty() {
-            let question = format!("Drop the old column runs of {}?", tables(plans.len()));
+            let question = format!("Drop the old column runs of {} of {}?", tables(plans.len()), report.database);
             if !wanted.yes && !ask(&question)? {
                 return Err(not_confirmed());
             }

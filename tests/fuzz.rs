@@ -5,8 +5,9 @@ mod support;
 use agno_migrate::backend::postgres::settings::{Settings, Surroundings};
 use agno_migrate::backend::{name_of, url};
 use proptest::prelude::*;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// An environment with nothing in it.
@@ -76,15 +77,23 @@ fn fixtures() -> Vec<PathBuf> {
     all
 }
 
-/// Runs a command; one that does not end is a failure.
-fn run(arguments: &[&str]) -> Output {
-    let mut child = support::binary().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+/// Runs a command and returns its exit code and what it says; one that does not end is a failure.
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let mut said = tempfile::tempfile().expect("a file");
+    // A file, not a pipe: that could be full while we wait.
+    let stderr = Stdio::from(said.try_clone().expect("a file"));
+    let mut child = support::binary().args(arguments).stdout(Stdio::null()).stderr(stderr).spawn().expect("runs");
     let begun = Instant::now();
-    while child.try_wait().expect("waits").is_none() {
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("waits") {
+            break status;
+        }
         assert!(begun.elapsed() < Duration::from_secs(60), "{arguments:?} does not end");
         std::thread::sleep(Duration::from_millis(2));
-    }
-    child.wait_with_output().expect("ends")
+    };
+    let mut text = Vec::new();
+    said.rewind().and_then(|()| said.read_to_end(&mut text)).expect("reads");
+    (status.code(), String::from_utf8_lossy(&text).into_owned())
 }
 
 /// What is done to a file: the place, as a share of its length, and the bytes that go there.
@@ -140,9 +149,7 @@ proptest! {
         for (arguments, changes) in reading.iter().map(|a| (a, false)).chain(changing.iter().map(|a| (a, true))) {
             let mut words = arguments.to_vec();
             words.extend(if words[0] == "v1-to-v2" { vec![path, "--db", other] } else { vec!["--db", path] });
-            let output = run(&words);
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            let code = output.status.code();
+            let (code, stderr) = run(&words);
             prop_assert!(matches!(code, Some(0 | 1 | 3 | 4 | 6)), "{:?}: {:?} {}", words, code, stderr);
             prop_assert!(code != Some(1) || stderr.contains("error:") || stderr.contains("warning:"), "{:?}: {}", words, stderr);
             prop_assert!(!stderr.contains("panicked"), "{:?}: {}", words, stderr);
