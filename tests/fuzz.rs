@@ -44,7 +44,15 @@ fn urls() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
 
+/// What failed is printed, small: no file of it is kept.
+fn cases(fewer: u32) -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: (usual.cases / fewer).max(1), failure_persistence: None, ..usual }
+}
+
 proptest! {
+    #![proptest_config(cases(1))]
+
     #[test]
     fn no_text_is_too_odd_for_a_url(text in urls()) {
         if let Err(stop) = url::parse(&text) {
@@ -111,8 +119,8 @@ fn damage() -> impl Strategy<Value = (usize, Damage, Option<f64>)> {
 }
 
 proptest! {
-    // Six processes a case.
-    #![proptest_config(ProptestConfig { cases: (ProptestConfig::default().cases / 16).max(1), ..ProptestConfig::default() })]
+    // Eleven processes a case.
+    #![proptest_config(cases(16))]
 
     #[test]
     fn damaged_files_end_with_a_message((which, places, cut) in damage()) {
