@@ -475,6 +475,22 @@ fn tls_and_passwords() {
     if std::net::TcpListener::bind("[::1]:0").is_ok() {
         ok(&url(&me, "[::1]", "require"), &[]);
     }
+    // A certificate instead of a password.
+    let (certificate, key) = (file("client.crt"), file("client.key"));
+    let mine = format!("{ca}&sslcert={certificate}&sslkey={key}");
+    ok(&(url("certified", "localhost", "verify-full") + &mine), &[]);
+    ok(
+        &(url("certified", "localhost", "verify-full") + &ca),
+        &[("PGSSLCERT", certificate.as_str()), ("PGSSLKEY", key.as_str())],
+    );
+    fails(&(url("certified", "localhost", "verify-full") + &ca), &[], "certificate");
+    let swapped = format!("{ca}&sslcert={certificate}&sslkey={}", file("other.key"));
+    fails(&(url("certified", "localhost", "verify-full") + &swapped), &[], "do not go together");
+    fails(
+        &(url("certified", "localhost", "verify-full") + &ca + "&sslcert=/nowhere.crt&sslkey=/nowhere.key"),
+        &[],
+        "/nowhere.",
+    );
     fails(&(url(&me, "127.0.0.1", "verify-full") + &ca), &[], "made out to another host name");
     fails(&(url(&me, "localhost", "verify-full") + &other), &[], "an authority that is not trusted");
     fails(&(url(&me, "localhost", "verify-ca") + &other), &[], "an authority that is not trusted");

@@ -42,7 +42,14 @@ pub fn connector(settings: &Settings) -> Result<MakeRustlsConnect> {
             let chain = certificates(certificate)?;
             let key = PrivateKeyDer::from_pem_file(key)
                 .map_err(|error| anyhow!("cannot read the key {}: {error}", key.display()))?;
-            builder.with_client_auth_cert(chain, key).context("the client certificate and its key do not go together")?
+            builder.with_client_auth_cert(chain, key).map_err(|error| match error {
+                // What `openssl x509 -req` makes without -extfile is of version 1.
+                rustls::Error::InvalidCertificate(_) => anyhow!(
+                    "the client certificate {} cannot be used (it has to be of X.509 version 3): {error}",
+                    certificate.display()
+                ),
+                _ => anyhow!("the client certificate and its key do not go together: {error}"),
+            })?
         }
     };
     Ok(MakeRustlsConnect::new(config))
