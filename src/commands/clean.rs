@@ -1,0 +1,88 @@
+//! `cleanup`.
+
+use super::{Ask, not_confirmed, save, stands_in_the_way, tables, tell_found, with_engine};
+use crate::backend::{Access, megabytes};
+use crate::cleanup::{self, Unproven};
+use crate::cli::{Backup, Only, Options};
+use crate::error::Stop;
+use crate::progress::Progress;
+use crate::report::{Outcome, Report, TableReport};
+use crate::schema::tables::TableType;
+use anyhow::Result;
+
+/// What a `cleanup` was asked to do.
+pub(super) struct Cleaning<'c> {
+    unproven: Unproven,
+    vacuum: bool,
+    yes: bool,
+    backup: &'c Backup,
+}
+
+impl<'c> Cleaning<'c> {
+    /// By the flags of the command.
+    pub(super) fn new(force: bool, vacuum: bool, yes: bool, backup: &'c Backup) -> Cleaning<'c> {
+        Cleaning { unproven: if force { Unproven::Goes } else { Unproven::Stays }, vacuum, yes, backup }
+    }
+}
+
+/// `cleanup`: prove everything first, then drop table by table.
+pub(super) fn cleanup(
+    options: &Options,
+    wanted: &Cleaning<'_>,
+    ask: Ask<'_>,
+    progress: &mut dyn Progress,
+    report: &mut Report,
+) -> Result<()> {
+    let access = if report.dry_run { Access::Read } else { Access::Write };
+    with_engine(options, &Only::default(), access, progress, report, |engine, report| {
+        let observed = engine.observe()?;
+        tell_found(engine, &observed, report)?;
+        let mut refusals = observed.survey.refusals.clone();
+        let plans = cleanup::plan(engine, &observed, wanted.unproven)?;
+        refusals.extend(plans.iter().flat_map(|plan| plan.refusals.iter().map(|why| format!("{}: {why}", plan.name))));
+        if report.dry_run || !refusals.is_empty() {
+            report.tables = plans;
+            return match refusals.is_empty() {
+                true => Ok(()),
+                false => Err(Stop::Refused(stands_in_the_way(&refusals)).into()),
+            };
+        }
+        engine.backend.rollback()?;
+        if !plans.is_empty() || wanted.vacuum {
+            if let Some(reason) = engine.backend.read_only()? {
+                return Err(Stop::Refused(reason).into());
+            }
+        }
+        if !plans.is_empty() {
+            let question = format!("Drop the old column runs of {} of {}?", tables(plans.len()), report.database);
+            if !wanted.yes && !ask(&question)? {
+                return Err(not_confirmed());
+            }
+            save(engine, wanted.backup, report)?;
+        }
+        let mut left = plans.iter();
+        while let Some(plan) = left.next() {
+            match cleanup::drop_column(engine, plan, wanted.unproven) {
+                Ok(table) => report.tables.push(table),
+                Err(failed) => {
+                    report.tables.push(failed.report);
+                    report.tables.extend(left.map(|plan| TableReport { steps: Vec::new(), ..plan.clone() }));
+                    return Err(failed.error);
+                }
+            }
+        }
+        let all = || observed.survey.found.iter().filter(|table| table.table_type == TableType::Sessions);
+        if wanted.vacuum {
+            let names: Vec<&str> = all().map(|table| table.name.as_str()).collect();
+            let sizes = engine.backend.vacuum(&names)?;
+            report.notes.push(format!(
+                "gave space back: {} MB before, {} MB now",
+                megabytes(sizes.before),
+                megabytes(sizes.after)
+            ));
+        } else if report.tables.iter().any(|table| table.outcome == Outcome::Migrated) {
+            report.notes.push("the space is used for new rows; --vacuum gives it back to the disk".to_owned());
+        }
+        Ok(())
+    })
+}
