@@ -155,6 +155,28 @@ fn summaries_of_sessions_without_a_row_are_told() {
 }
 
 #[test]
+fn a_table_without_a_key_loses_no_row_uncounted() {
+    let (original, target) = (source(Kind::Sqlite, "1.8.4"), Database::empty());
+    // Copies beside the first row, and across the end of a page.
+    original.sql(
+        "CREATE TABLE loose AS SELECT * FROM agent_sessions;
+         WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 120)
+           INSERT INTO loose SELECT a.* FROM agent_sessions a, n WHERE a.session_id = 'plain-0';
+         DROP TABLE agent_sessions;
+         CREATE TABLE memories_loose AS SELECT * FROM user_memories UNION ALL SELECT * FROM user_memories;
+         DROP TABLE user_memories",
+    );
+    let report = target.run(&["v1-to-v2", "--from", &original.url]);
+    assert_eq!(report.exit_code, 1);
+    for account in &report.converted {
+        assert!(account.is_balanced(), "{account:?}");
+    }
+    let of = |name: &str| report.converted.iter().find(|account| account.table == name).expect("an account");
+    assert_eq!((of("loose").read, of("loose").rejected), (147, 120));
+    assert_eq!((of("memories_loose").read, of("memories_loose").rejected), (14, 7));
+}
+
+#[test]
 fn no_target_is_made_for_nothing() {
     let target = Database::empty();
     let missing = target.folder().join("missing.db").to_str().expect("UTF-8").to_owned();

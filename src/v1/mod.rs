@@ -33,6 +33,8 @@ const BYTES_A_BATCH: usize = 4 << 20;
 /// Memories that are handed over at once.
 const MEMORIES_A_BATCH: usize = 2000;
 
+const SAME_ID: &str = "another row of the table has its id";
+
 /// What is converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chosen {
@@ -171,6 +173,7 @@ impl<'c> Converter<'c> {
         account.reject_many(nameless, "the row has no session_id");
         let storage = self.storage;
         let mut collided = Vec::new();
+        let mut previous = None;
         let mut after: Option<String> = None;
         let mut page: Vec<Pending> = Vec::new();
         let mut bytes = 0;
@@ -182,8 +185,14 @@ impl<'c> Converter<'c> {
             let last = table.page(&mut *self.sources[table.source], after.as_deref(), &mut |fields| {
                 let row = session_row(fields);
                 let key = String::from_utf8_lossy(row.session_id.unwrap_or_default()).into_owned();
-                let converted = convert_row(&row, table, storage, earliest, taken, None);
                 account.read += 1;
+                // In the order of ids: a table without a key may have one twice.
+                if previous.as_ref() == Some(&key) {
+                    account.reject(&key, SAME_ID);
+                    return Ok(());
+                }
+                previous = Some(key.clone());
+                let converted = convert_row(&row, table, storage, earliest, taken, None);
                 bytes +=
                     converted.iter().flat_map(|converted| &converted.session.runs).map(|run| run.json.len()).sum::<usize>();
                 page.push(Pending { key, converted, has_team: row.team_id.is_some() });
@@ -201,6 +210,7 @@ impl<'c> Converter<'c> {
             after = Some(last);
         }
         collided.extend(account.take(other.settle(self.progress)?));
+        self.count_again(table, account)?;
         for id in collided {
             self.renamed(table, &id, earliest, other, account)?;
         }
@@ -319,6 +329,7 @@ impl<'c> Converter<'c> {
         let nameless = table.without_key(&mut *self.sources[table.source])?;
         account.read += nameless;
         account.reject_many(nameless, "the row has no id");
+        let mut previous: Option<Vec<u8>> = None;
         let mut after: Option<String> = None;
         let mut batch: Vec<Memory> = Vec::new();
         loop {
@@ -327,6 +338,12 @@ impl<'c> Converter<'c> {
             }
             let last = table.page(&mut *self.sources[table.source], after.as_deref(), &mut |fields| {
                 account.read += 1;
+                let key = fields.first().copied().flatten().map(<[u8]>::to_vec);
+                if previous == key {
+                    account.reject(&String::from_utf8_lossy(&key.unwrap_or_default()), SAME_ID);
+                    return Ok(());
+                }
+                previous = key;
                 match convert_memory(&memory_row(fields), notation, storage) {
                     Ok((memory, counts)) => {
                         account.counts.add(&counts);
@@ -344,7 +361,16 @@ impl<'c> Converter<'c> {
             self.progress.on(Event::Moved { done: account.read });
         }
         account.take(other.settle(self.progress)?);
+        self.count_again(table, account)?;
         self.progress.on(Event::TableDone);
+        Ok(())
+    }
+
+    /// Rows that no page had: of one id, cut by the end of a page, or written by the app meanwhile.
+    fn count_again(&mut self, table: &Table, account: &mut Account) -> Result<()> {
+        let unread = table.rows(&mut *self.sources[table.source])?.saturating_sub(account.read);
+        account.read += unread;
+        account.reject_many(unread, "has the id of another row, or was written meanwhile: run agno-migrate again");
         Ok(())
     }
 

@@ -195,6 +195,12 @@ impl Table {
         number(backend, &sql).map(|count| count.unwrap_or(0).unsigned_abs())
     }
 
+    /// How many rows it has.
+    pub fn rows(&self, backend: &mut dyn Backend) -> Result<u64> {
+        let sql = format!("SELECT count(*) FROM {}", backend.dialect().table(&self.name));
+        number(backend, &sql).map(|count| count.unwrap_or(0).unsigned_abs())
+    }
+
     /// The earliest created_at of its rows, in seconds since 1970.
     pub fn earliest(&self, backend: &mut dyn Backend) -> Result<Option<i64>> {
         let sql = format!("SELECT min(created_at) FROM {} WHERE created_at > 0", backend.dialect().table(&self.name));
