@@ -5,12 +5,24 @@ use anyhow::Result;
 use semver::Version;
 use std::collections::BTreeMap;
 
+/// The columns Agno gives it.
+const COLUMNS: [&str; 4] = ["table_name", "version", "created_at", "updated_at"];
+
 /// The stamps, by table name; empty when there is no version table.
 pub fn read(backend: &mut dyn Backend, catalog: &Catalog, versions: &str) -> Result<BTreeMap<String, String>> {
-    let Some(shape) = catalog.tables.get(versions) else { return Ok(BTreeMap::new()) };
-    if shape.column("table_name").is_none() || shape.column("version").is_none() {
+    let Some(shape) = catalog.tables.get(versions) else {
+        return match catalog.names.contains(versions) {
+            true => Err(anyhow::anyhow!(
+                "{versions} is no table, and the version table would have that name: rename it, or say --table versions=NAME"
+            )),
+            false => Ok(BTreeMap::new()),
+        };
+    };
+    let lacking: Vec<&str> = COLUMNS.into_iter().filter(|column| shape.column(column).is_none()).collect();
+    if !lacking.is_empty() {
         return Err(anyhow::anyhow!(
-            "{versions} is no version table of Agno: it lacks table_name or version; name the right one with --table versions=NAME"
+            "{versions} is no version table of Agno: it lacks {}; name the right one with --table versions=NAME",
+            lacking.join(", ")
         ));
     }
     let sql = format!("SELECT table_name, version FROM {} ORDER BY version", backend.dialect().table(versions));

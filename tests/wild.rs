@@ -399,3 +399,23 @@ fn settings_of_the_file_stay() {
         assert_eq!(database.one("PRAGMA integrity_check"), "ok", "{setting}");
     }
 }
+
+#[test]
+fn what_is_no_version_table_is_said_before_anything_changes() {
+    for (sql, told) in [
+        ("ALTER TABLE agno_schema_versions DROP COLUMN updated_at", "it lacks updated_at"),
+        (
+            "ALTER TABLE agno_schema_versions RENAME TO mine; CREATE VIEW agno_schema_versions AS SELECT * FROM mine",
+            "agno_schema_versions is no table",
+        ),
+    ] {
+        let database = Database::of("2.9.0");
+        database.sql(sql);
+        let before = database.dump();
+        let report = database.run(&["up"]);
+        assert_eq!(report.exit_code, 1);
+        let why = report.failure.expect("a reason");
+        assert!(why.contains(told) && why.contains("--table versions="), "{why}");
+        assert_eq!(database.dump(), before);
+    }
+}
