@@ -2,21 +2,7 @@
 
 mod support;
 
-use agno_migrate::report::Report;
-use support::{Database, Kind, RELEASES, assert_same, kinds};
-
-/// Every difference, as `table: id item: what`.
-fn differences(report: &Report) -> Vec<String> {
-    let mut all = Vec::new();
-    for table in &report.tables {
-        assert!(table.differences.named.iter().all(|one| !one.mend.is_empty()), "a way out");
-        all.extend(table.differences.named.iter().map(|one| {
-            let place = [one.id.as_deref(), one.item.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
-            format!("{}: {place}: {}", table.name, one.what)
-        }));
-    }
-    all
-}
+use support::{Database, Kind, RELEASES, assert_same, differences, kinds};
 
 /// Brought to the newest schema, with every entity memory on a key of its own.
 fn newest(kind: Kind, release: &str) -> Database {

@@ -2,9 +2,8 @@
 
 mod support;
 
-use agno_migrate::report::Report;
 use std::path::Path;
-use support::{Database, Kind, SCHEMAS, assert_same, kinds};
+use support::{Database, Kind, SCHEMAS, assert_same, differences, kinds};
 
 const RELEASES: [&str; 6] = ["agno-1.0.0", "agno-1.1.17", "agno-1.2.16", "agno-1.5.10", "agno-1.8.4", "phidata-2.7.10"];
 
@@ -21,21 +20,6 @@ fn empty(kind: Kind) -> Database {
         Kind::Sqlite => Database::empty(),
         Kind::Postgres(server) => support::postgres::empty(server),
     }
-}
-
-/// Every difference, as `table: id item: what`.
-fn differences(report: &Report) -> Vec<String> {
-    let accounts = report.converted.iter().map(|account| (&account.table, &account.differences));
-    let tables = report.tables.iter().map(|table| (&table.name, &table.differences));
-    let mut all = Vec::new();
-    for (table, differences) in tables.chain(accounts) {
-        assert!(differences.named.iter().all(|one| !one.mend.is_empty()), "a way out");
-        all.extend(differences.named.iter().map(|one| {
-            let place = [one.id.as_deref(), one.item.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
-            format!("{table}: {place}: {}", one.what)
-        }));
-    }
-    all
 }
 
 #[test]

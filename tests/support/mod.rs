@@ -235,3 +235,18 @@ pub const DEFAULTS: [&str; 12] = [
     "agno_schedule_runs",
     "agno_learnings",
 ];
+
+/// Every difference that `verify` told, as `table: id item: what`.
+pub fn differences(report: &Report) -> Vec<String> {
+    let tables = report.tables.iter().map(|table| (&table.name, &table.differences));
+    let accounts = report.converted.iter().map(|account| (&account.table, &account.differences));
+    let mut all = Vec::new();
+    for (table, differences) in tables.chain(accounts) {
+        assert!(differences.named.iter().all(|one| !one.mend.is_empty()), "a way out");
+        all.extend(differences.named.iter().map(|one| {
+            let place = [one.id.as_deref(), one.item.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+            format!("{table}: {place}: {}", one.what)
+        }));
+    }
+    all
+}
