@@ -3,7 +3,7 @@
 mod support;
 
 use std::path::Path;
-use support::{Database, Kind, SCHEMAS, assert_same, differences, kinds};
+use support::{Database, Kind, assert_same, differences, kinds};
 
 const RELEASES: [&str; 6] = ["agno-1.0.0", "agno-1.1.17", "agno-1.2.16", "agno-1.5.10", "agno-1.8.4", "phidata-2.7.10"];
 
@@ -27,11 +27,11 @@ fn what_was_converted_is_proven_and_stays_so_through_every_schema() {
     for kind in kinds() {
         for release in RELEASES {
             let v1 = source(release);
-            for schema in SCHEMAS {
-                // On servers the oldest and the newest say enough.
-                if kind != Kind::Sqlite && schema != "2.0.0" && schema != "3.0.0" {
-                    continue;
-                }
+            // The oldest and the newest say enough, and on servers two releases do.
+            if kind != Kind::Sqlite && !["agno-1.1.17", "agno-1.8.4"].contains(&release) {
+                continue;
+            }
+            for schema in ["2.0.0", "3.0.0"] {
                 let what = format!("{release} at {schema} on {kind:?}");
                 let target = empty(kind);
                 target.ok(&["v1-to-v2", "--from", &v1.url, "--to", schema]);
