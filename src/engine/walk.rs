@@ -47,7 +47,9 @@ impl Engine<'_> {
             if let Err(error) = self.patiently(table, &mut report, &mut work) {
                 report.failed(started.elapsed());
                 self.progress.on(Event::TableDone);
-                let error = error.context(format!("{} to v{}", table.name, leg.version));
+                // Down, the leg is of the version that is left.
+                let way = if course.direction() == Direction::Up { "to" } else { "down from" };
+                let error = error.context(format!("{} {way} v{}", table.name, leg.version));
                 return Err(Box::new(Failed { report, error }));
             }
         }
