@@ -156,7 +156,8 @@ const DAMAGES: [Damage; 21] = [
 
 #[test]
 fn every_damage_is_found_and_named() {
-    for kind in kinds() {
+    // One server: a migration for each damage, and the others are compared with in the tests below.
+    for kind in kinds().into_iter().take(2) {
         for damage in &DAMAGES {
             let database = newest(kind, "2.9.0");
             let run = |index: u8| {
