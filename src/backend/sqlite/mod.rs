@@ -218,6 +218,11 @@ fn explain(error: rusqlite::Error) -> anyhow::Error {
              sqlite3's .recover"
         }
         Some(ErrorCode::DiskFull) => "the disk is full: make room and run the command again",
+        // A quota and a limit on file sizes are no full disk to SQLite.
+        Some(ErrorCode::SystemIoFailure) => {
+            "the disk did not read or write: it may be over a quota or a limit on file sizes (ulimit -f), or failing; make room \
+             and run the command again"
+        }
         Some(ErrorCode::ReadOnly) => "the database cannot be written: check the rights of the file and of its folder",
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             "the database file cannot be opened: check the rights of the file and of its folder (SQLite makes files beside it)"
@@ -227,10 +232,12 @@ fn explain(error: rusqlite::Error) -> anyhow::Error {
     anyhow!("{sentence} (SQLite: {error})")
 }
 
-/// The same for an error that may be one of SQLite's.
+/// The same for an error that may be one of SQLite's. What was said around it stays.
 fn explained(error: anyhow::Error) -> anyhow::Error {
+    let around: Vec<String> =
+        error.chain().take_while(|cause| !cause.is::<rusqlite::Error>()).map(ToString::to_string).collect();
     match error.downcast::<rusqlite::Error>() {
-        Ok(error) => explain(error),
+        Ok(error) => around.into_iter().rev().fold(explain(error), anyhow::Error::context),
         Err(error) => error,
     }
 }
