@@ -36,6 +36,11 @@ fn retired(table_type: TableType) -> Option<Column> {
     })
 }
 
+/// Whether a table is of a version that uses the column.
+pub fn needs_column(table: &Found) -> bool {
+    retired(table.table_type).is_some() && !verify::is_at(table, Step::Move(Move::Runs))
+}
+
 /// The sessions tables that keep the column, each with what its drop takes and what stands in the way.
 ///
 /// # Errors
@@ -113,8 +118,10 @@ pub fn drop_column(engine: &mut Engine<'_>, planned: &TableReport, unproven: Unp
         let is_it = |found: &&Found| found.name == name && found.table_type == TableType::Sessions;
         let table = observed.survey.found.iter().find(is_it).ok_or_else(gone)?;
         let shape = observed.catalog.tables.get(&name).ok_or_else(gone)?;
-        let Some(column) = retired(table.table_type).filter(|column| shape.column(column.name).is_some()) else {
-            // Another cleanup was here first.
+        let Some(column) = retired(table.table_type)
+            .filter(|column| shape.column(column.name).is_some() && verify::is_at(table, Step::Move(Move::Runs)))
+        else {
+            // Another cleanup, or a down, was here first.
             return Ok(());
         };
         let runs = table.runs.clone().unwrap_or_default();

@@ -293,7 +293,11 @@ impl Options {
             let text = std::fs::read_to_string(&list).map_err(|error| usage(format!("cannot be read: {error}")))?;
             let before = databases.len();
             databases.extend(
-                text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned),
+                text.trim_start_matches('\u{feff}')
+                    .lines()
+                    .map(str::trim)
+                    .filter(|line| !line.is_empty() && !line.starts_with('#'))
+                    .map(str::to_owned),
             );
             if databases.len() == before {
                 return Err(usage("names no database: write one on each line".to_owned()));

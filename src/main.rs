@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     let reports = run_each(&cli, &databases);
     let json = match reports.as_slice() {
         _ if !cli.options.json => return ExitCode::from(commands::worst(reports.iter().map(|report| report.exit_code))),
-        [one] => one.to_json(),
+        [one] if databases.len() == 1 => one.to_json(),
         several => Report::several_to_json(several, commands::worst(several.iter().map(|report| report.exit_code))),
     };
     match print(json.as_bytes()) {

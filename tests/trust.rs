@@ -52,9 +52,9 @@ const DAMAGES: [Damage; 21] = [
         said: "agno_sessions: agent-1 runs[0]: run {first} has another content in the runs table",
     },
     Damage {
-        what: "a run has another owner",
-        sql: "UPDATE agno_runs SET user_id = 'mallory' WHERE session_id = 'agent-1' AND run_index = 0",
-        said: "agno_sessions: agent-1 runs[0]: run {first} has another user_id in the runs table",
+        what: "a run has lost its parent's place",
+        sql: "UPDATE agno_runs SET run_type = 'team', parent_run_id = 'p' WHERE session_id = 'agent-1' AND run_index = 0",
+        said: "agno_sessions: agent-1 runs[0]: run {first} has another run_type, parent_run_id in the runs table",
     },
     Damage {
         what: "a run has another status and agent",
@@ -203,17 +203,30 @@ fn what_the_app_did_since_is_no_difference() {
     for kind in kinds() {
         let database = newest(kind, "2.9.0");
         // A run that was gone on with, one that is new, one that was deleted everywhere.
+        let json = if kind == Kind::Sqlite { "" } else { "::jsonb" };
         database.sql(
-            "UPDATE agno_runs SET run_data = '{\"run_id\": \"x\", \"status\": \"COMPLETED\"}', updated_at = created_at + 60
+            &
+            "UPDATE agno_runs SET run_data = replace('{\"run_id\": \"X\", \"status\": \"COMPLETED\"}', 'X', run_id){json}, updated_at = created_at + 60
                WHERE session_id = 'agent-1' AND run_index = 0;
+             UPDATE agno_sessions SET user_id = 'later' WHERE session_id = 'agent-1';
              INSERT INTO agno_runs (run_id, session_id, run_type, run_index, run_data, created_at, updated_at)
                VALUES ('later', 'agent-1', 'agent', 99, '{\"run_id\": \"later\"}', 1800000000, 1800000000);
              DELETE FROM agno_runs WHERE session_id = 'team-0';
-             DELETE FROM agno_sessions WHERE session_id = 'team-0'",
+             DELETE FROM agno_sessions WHERE session_id = 'team-0'"
+                .replace("{json}", json),
         );
         let report = database.ok(&["verify"]);
         assert_eq!(differences(&report), [""; 0]);
         assert_eq!(report.tables.iter().map(|table| table.changed).sum::<u64>(), 1);
+        // What is no run any more was not written by the app, whatever its times say.
+        for times in ["updated_at = created_at + 60", "updated_at = NULL"] {
+            database.sql(&format!(
+                "UPDATE agno_runs SET run_data = '{{}}', {times} WHERE session_id = 'agent-1' AND run_index = 1"
+            ));
+            let report = database.run(&["verify"]);
+            assert!(differences(&report).iter().any(|one| one.contains("another content")), "{:?}", differences(&report));
+            database.refused(&["cleanup", "--yes"], 6);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::error::Stop;
 use crate::progress::Progress;
 use crate::report::{Outcome, Report, TableReport};
 use crate::schema::tables::TableType;
+use crate::schema::versions::newest;
 use anyhow::Result;
 
 /// What a `cleanup` was asked to do.
@@ -37,6 +38,12 @@ pub(super) fn cleanup(
     with_engine(options, &Only::default(), access, progress, report, |engine, report| {
         let observed = engine.observe()?;
         tell_found(engine, &observed, report)?;
+        let lower = observed.survey.found.iter().filter(|table| cleanup::needs_column(table));
+        report.notes.extend(
+            lower.map(|table| {
+                format!("{} is below v{} and needs its column runs: agno-migrate up first", table.name, newest())
+            }),
+        );
         let mut refusals = observed.survey.refusals.clone();
         let plans = cleanup::plan(engine, &observed, wanted.unproven)?;
         refusals.extend(plans.iter().flat_map(|plan| plan.refusals.iter().map(|why| format!("{}: {why}", plan.name))));
@@ -58,6 +65,8 @@ pub(super) fn cleanup(
             if !wanted.yes && !ask(&question)? {
                 return Err(not_confirmed());
             }
+        }
+        if !plans.is_empty() || wanted.vacuum {
             save(engine, wanted.backup, report)?;
         }
         let mut left = plans.iter();

@@ -6,6 +6,7 @@ use crate::backend::Access;
 use crate::cli::{Only, Options};
 use crate::discover::{Found, Stamp};
 use crate::engine::{Course, Moves, Observed};
+use crate::error::Stop;
 use crate::progress::{Event, Progress};
 use crate::report::{Report, TableReport};
 use crate::schema::tables::TableType;
@@ -109,7 +110,6 @@ pub(super) fn verify(options: &Options, progress: &mut dyn Progress, report: &mu
     with_engine(options, &Only::default(), Access::Read, progress, report, |engine, report| {
         let observed = engine.observe()?;
         tell_found(engine, &observed, report)?;
-        report.warnings.extend(observed.survey.refusals.iter().cloned());
         for table in &observed.survey.found {
             engine.progress.on(Event::Table { name: table.name.clone(), work: "being verified".to_owned() });
             let outcome = verify::table(engine, &observed, table);
@@ -117,6 +117,10 @@ pub(super) fn verify(options: &Options, progress: &mut dyn Progress, report: &mu
             report.tables.push(outcome?);
         }
         report.tables.extend(verify::archive(engine, &observed)?);
-        Ok(())
+        // Tables that were named and are not there were not looked at: that is no proof.
+        match observed.survey.refusals.as_slice() {
+            [] => Ok(()),
+            refusals => Err(Stop::Refused(format!("not everything was verified:\n  {}", refusals.join("\n  "))).into()),
+        }
     })
 }

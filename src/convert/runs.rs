@@ -354,6 +354,14 @@ impl<'t> Element<'t> {
     }
 }
 
+/// The id of a run, by its payload; `None`: it is none.
+pub fn id_of(payload: &[u8]) -> Option<String> {
+    match Element::of(payload) {
+        Element::Run(fields) => fields.run_id(),
+        Element::Other(_) => None,
+    }
+}
+
 impl Fields<'_> {
     /// The run's id; a number as its text.
     fn run_id(&self) -> Option<String> {

@@ -199,7 +199,7 @@ impl Report {
         let done = changed.iter().filter(|table| table.outcome == Outcome::Migrated).count() as u64;
         let line = match (self.tables.len(), done, unchanged as u64, &self.failure) {
             (.., Some(_)) => String::new(),
-            (_, 0, ..) if self.command == "cleanup" => "Nothing to clean up: no table keeps the old column runs.".to_owned(),
+            (_, 0, ..) if self.command == "cleanup" => "Nothing to clean up.".to_owned(),
             (_, done, ..) if self.command == "cleanup" => {
                 format!("The old column runs of {} is gone, in {}.", counted(done, "table", "tables"), seconds(self.seconds))
             }

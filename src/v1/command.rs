@@ -47,7 +47,7 @@ pub fn convert(
     let own_url = options.url()?;
     report.database = backend::name_of(&own_url).unwrap_or_default();
     // The sources first: a target is not made for nothing.
-    let mut sources = open_sources(options, from, &own_url, access)?;
+    let mut sources = open_sources(options, from, &own_url, access, progress)?;
     let tables = choose_tables(options, &mut sources, chosen, report)?;
     if tables.is_empty() {
         report.notes.push(format!("there is no table of Agno v1 in {}: nothing was converted", names(&sources)));
@@ -71,15 +71,18 @@ pub fn convert(
         memories: open(TableType::Memories, wants_memories(chosen, &tables))?,
     };
     let storage = storage_of(&*target);
+    let in_turn = from.urls.is_empty() || from.urls.contains(&own_url);
     let mode = if dry_run { Mode::Tell } else { Mode::Write };
     let mut sink = Writing { backend: &mut *target, targets: &targets, lock_wait: options.lock_wait, mode };
-    let (accounts, outcome) = Converter::new(&mut sources, progress, storage).run(&tables, chosen, &mut sink);
+    let (accounts, outcome) = Converter::new(&mut sources, progress, storage, in_turn).run(&tables, chosen, &mut sink);
     report.converted = accounts;
     outcome?;
     if chosen.vectors {
         for table in tables.iter().filter(|table| table.kind == Kind::Vectors) {
             let mut account = Account::of(&table.name, Kind::Vectors.word());
             if !dry_run {
+                // What was read is read.
+                sources[table.source].rollback()?;
                 account.steps = extend_vectors(&mut *sources[table.source], table, options.lock_wait, progress)?;
                 report.converted.push(account);
             }
@@ -99,7 +102,7 @@ pub fn convert(
 pub fn verify(options: &Options, from: &Sources<'_>, progress: &mut dyn Progress, report: &mut Report) -> Result<()> {
     let own_url = options.url()?;
     let chosen = Chosen { storage: true, memory: true, vectors: false };
-    let mut sources = open_sources(options, from, &own_url, Access::Read)?;
+    let mut sources = open_sources(options, from, &own_url, Access::Read, progress)?;
     let tables = choose_tables(options, &mut sources, chosen, report)?;
     if tables.is_empty() {
         return Err(Stop::Refused(format!("there is no table of Agno v1 in {}: correct --from", names(&sources))).into());
@@ -124,8 +127,9 @@ pub fn verify(options: &Options, from: &Sources<'_>, progress: &mut dyn Progress
         .into());
     }
     let storage = storage_of(&*target);
+    let in_turn = false;
     let mut sink = Comparing { backend: &mut *target, targets: &targets };
-    let (mut accounts, outcome) = Converter::new(&mut sources, progress, storage).run(&tables, chosen, &mut sink);
+    let (mut accounts, outcome) = Converter::new(&mut sources, progress, storage, in_turn).run(&tables, chosen, &mut sink);
     for account in &mut accounts {
         account.rejections_differ();
     }
@@ -151,17 +155,29 @@ fn names(sources: &[Box<dyn Backend>]) -> String {
 }
 
 /// Opens the databases that have v1 tables: those of `--from`, else that of the target.
-fn open_sources(options: &Options, from: &Sources<'_>, own_url: &str, access: Access) -> Result<Vec<Box<dyn Backend>>> {
+fn open_sources(
+    options: &Options,
+    from: &Sources<'_>,
+    own_url: &str,
+    access: Access,
+    progress: &mut dyn Progress,
+) -> Result<Vec<Box<dyn Backend>>> {
     let own = [own_url.to_owned()];
     let urls = if from.urls.is_empty() { &own[..] } else { from.urls };
-    let open = |url: &String| {
+    let mut open = |url: &String| {
         // The same file is opened as the target is: reading it as one that nobody writes would be wrong.
-        let access = if url == own_url { access } else { Access::Read };
+        let is_file = matches!(backend::url::parse(url), Ok(backend::url::Location::Sqlite(_)));
+        let access = if is_file && url == own_url { access } else { Access::Read };
         let mut opening = options.opening(access);
         opening.schema = from.schema.map_or(opening.schema, str::to_owned);
-        backend::open(url, &opening)
+        let mut source = backend::open(url, &opening)?;
+        // A server has states, and may hide rows from a role: in a transaction of ours it says so instead. A file would be locked.
+        if !is_file {
+            source.snapshot(progress)?;
+        }
+        Ok(source)
     };
-    urls.iter().map(open).collect()
+    urls.iter().map(&mut open).collect()
 }
 
 /// The v1 tables to convert: the named ones of a kind, else all that are found.

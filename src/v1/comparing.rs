@@ -1,12 +1,12 @@
 //! Holds converted rows against what is there, for `verify --from`.
 
 use crate::backend::Backend;
-use crate::convert::runs::{Element, RunList};
+use crate::convert::runs::{Element, RunList, id_of};
 use crate::convert::v1::{Converted, Memory, Run, Session};
 use crate::difference::{Difference, Differences};
 use crate::progress::Progress;
 use crate::v1::sink::{Rows, Sink, Taken, Targets, is_same};
-use crate::v1::target::{Target, There};
+use crate::v1::target::{RunColumns, Target, There};
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -89,7 +89,7 @@ impl Comparing<'_> {
         let mut found = vec![false; session.runs.len()];
         let mut last = 0;
         let differences = &mut taken.differences;
-        let mut each = |run_id: &str, payload: &[u8], touched: bool| {
+        let mut each = |run_id: &str, payload: &[u8], touched: bool, columns: Option<RunColumns<'_>>| {
             let Some((at, run)) = places.get(run_id).and_then(|at| Some((*at, session.runs.get(*at)?))) else { return };
             if std::mem::replace(&mut found[at], true) {
                 return;
@@ -99,12 +99,30 @@ impl Comparing<'_> {
                 differs(differences, id, item(), format!("run {run_id} comes after one that it came before"), OTHER);
             }
             last = last.max(at);
-            if !touched && !same_run(run, payload) {
+            // What the app changed is a run still.
+            if touched && id_of(payload).as_deref() == Some(run_id) {
+                return;
+            }
+            if !same_run(run, payload) {
                 differs(differences, id, item(), format!("run {run_id} has another content"), OTHER);
+            } else if let Some(there) = columns {
+                let wanted = [
+                    ("run_type", Some(run.row.run_type.unwrap_or(&session.session_type))),
+                    ("agent_id", run.row.agent_id.as_deref()),
+                    ("team_id", run.row.team_id.as_deref()),
+                    ("workflow_id", run.row.workflow_id.as_deref()),
+                    ("parent_run_id", run.row.parent_run_id.as_deref()),
+                    ("status", run.row.status.as_deref()),
+                ];
+                let other = wanted.into_iter().zip(there).filter(|((_, wanted), there)| wanted.map(str::as_bytes) != *there);
+                let other: Vec<&str> = other.map(|((column, _), _)| column).collect();
+                if !other.is_empty() {
+                    differs(differences, id, item(), format!("run {run_id} has another {}", other.join(", ")), OTHER);
+                }
             }
         };
         target.each_run_of(self.backend, id, &mut |run| {
-            each(run.id, run.payload, run.touched.unwrap_or(has_changed));
+            each(run.id, run.payload, run.touched.unwrap_or(has_changed), run.columns);
         })?;
         taken.runs += session.runs.len() as u64;
         for (at, run) in session.runs.iter().enumerate().filter(|(at, _)| !found[*at]) {
@@ -116,7 +134,13 @@ impl Comparing<'_> {
     }
 
     fn memories(&mut self, batch: &[Memory], taken: &mut Taken) -> Result<()> {
-        let Some(target) = &self.targets.memories else { return Ok(()) };
+        let Some(target) = &self.targets.memories else {
+            for memory in batch {
+                let what = "its memory is missing: there is no table of memories".to_owned();
+                differs(&mut taken.differences, &memory.memory_id, None, what, MISSING);
+            }
+            return Ok(());
+        };
         for memory in batch {
             let id = memory.memory_id.as_str();
             let mut is_there = false;
@@ -180,13 +204,19 @@ fn same_run(run: &Run, payload: &[u8]) -> bool {
 fn same_json(there: Option<&[u8]>, wanted: Option<&str>) -> bool {
     let read = |text: &[u8]| -> Option<Value> {
         match serde_json::from_slice(text).ok()? {
-            Value::String(inner) => Some(serde_json::from_str(&inner).unwrap_or(Value::String(inner))),
+            // Encoded twice are lists and objects.
+            Value::String(inner) => match serde_json::from_str(&inner) {
+                Ok(value @ (Value::Array(_) | Value::Object(_))) => Some(value),
+                _ => Some(Value::String(inner)),
+            },
             value => Some(value),
         }
     };
     match (there, wanted) {
         (None, None) => true,
         (Some(there), Some(wanted)) if there == wanted.as_bytes() => true,
+        // As text first: NaN, which Python writes, is no value.
+        (Some(there), Some(wanted)) if wanted.starts_with(['{', '[']) && is_encoded(there, wanted) => true,
         (Some(there), Some(wanted)) => match (read(there), read(wanted.as_bytes())) {
             (Some(there), Some(wanted)) => same_value(&there, &wanted),
             _ => false,
@@ -197,9 +227,15 @@ fn same_json(there: Option<&[u8]>, wanted: Option<&str>) -> bool {
     }
 }
 
+/// Whether the text is the JSON string of another.
+fn is_encoded(text: &[u8], of: &str) -> bool {
+    serde_json::from_slice::<String>(text).is_ok_and(|inner| inner == of)
+}
+
 fn same_value(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a == b || (a.as_f64().is_some() && a.as_f64() == b.as_f64()),
+        // 1.0 and 1, 1e5 and 100000; never two integers, of which a float has only the first digits.
+        (Value::Number(a), Value::Number(b)) => a == b || ((a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64()),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b)),
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same_value(a, b)))
@@ -229,6 +265,9 @@ mod tests {
         assert!(same(r#"{"a": 1.0, "b": [1e5]}"#, r#"{"b":[100000],"a":1.0}"#));
         assert!(same(r#""{\"a\": 1}""#, r#"{"a":1}"#));
         assert!(same(r#""text""#, r#""text""#));
+        assert!(same(r#""{\"s\": NaN}""#, r#"{"s": NaN}"#));
+        assert!(!same("1234567890123456789", "1234567890123456780"));
+        assert!(!same(r#""123""#, "123") && !same(r#""null""#, "null"));
         assert!(!same(r#"{"a": 1}"#, r#"{"a": 2}"#));
         assert!(!same(r#"{"a": 1}"#, r#"{"a": 1, "b": 2}"#));
         assert!(!same("[1, 2]", "[2, 1]"));

@@ -20,7 +20,7 @@ use account::Account;
 use anyhow::{Context, Result};
 use beside::{Beside, beside};
 use sink::{Rows, Sink, Taken, in_transaction};
-use source::{Kind, Table, memory_row, session_row};
+use source::{From, Kind, Table, memory_row, session_row};
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
@@ -54,6 +54,8 @@ pub struct Converter<'c> {
     progress: &'c mut dyn Progress,
     /// How the target stores JSON.
     storage: Storage,
+    /// A source is the target's own file: reading waits until nothing is being written.
+    in_turn: bool,
     /// Hashes of the ids of runs, with that of the session that has each: 16 bytes a run, whatever its size.
     taken: HashMap<u64, u64>,
     /// Hashes of the ids of team sessions, which members may share.
@@ -84,8 +86,14 @@ struct Pending {
 
 impl<'c> Converter<'c> {
     /// Nothing has been read yet.
-    pub fn new(sources: &'c mut [Box<dyn Backend>], progress: &'c mut dyn Progress, storage: Storage) -> Converter<'c> {
+    pub fn new(
+        sources: &'c mut [Box<dyn Backend>],
+        progress: &'c mut dyn Progress,
+        storage: Storage,
+        in_turn: bool,
+    ) -> Converter<'c> {
         Converter {
+            in_turn,
             sources,
             progress,
             storage,
@@ -174,15 +182,18 @@ impl<'c> Converter<'c> {
         let storage = self.storage;
         let mut collided = Vec::new();
         let mut previous = None;
-        let mut after: Option<String> = None;
+        let mut from = From::Start;
         let mut page: Vec<Pending> = Vec::new();
         let mut bytes = 0;
         loop {
             if interrupted() {
                 return Err(Stop::Interrupted.into());
             }
+            if self.in_turn {
+                collided.extend(account.take(other.settle(self.progress)?));
+            }
             let taken = &mut self.taken;
-            let last = table.page(&mut *self.sources[table.source], after.as_deref(), &mut |fields| {
+            let last = table.page(&mut *self.sources[table.source], &from, &mut |fields| {
                 let row = session_row(fields);
                 let key = String::from_utf8_lossy(row.session_id.unwrap_or_default()).into_owned();
                 account.read += 1;
@@ -207,7 +218,7 @@ impl<'c> Converter<'c> {
                 self.progress.on(Event::Moved { done: account.read });
             }
             let Some(last) = last else { break };
-            after = Some(last);
+            from = last;
         }
         collided.extend(account.take(other.settle(self.progress)?));
         self.count_again(table, account)?;
@@ -330,13 +341,16 @@ impl<'c> Converter<'c> {
         account.read += nameless;
         account.reject_many(nameless, "the row has no id");
         let mut previous: Option<Vec<u8>> = None;
-        let mut after: Option<String> = None;
+        let mut from = From::Start;
         let mut batch: Vec<Memory> = Vec::new();
         loop {
             if interrupted() {
                 return Err(Stop::Interrupted.into());
             }
-            let last = table.page(&mut *self.sources[table.source], after.as_deref(), &mut |fields| {
+            if self.in_turn {
+                account.take(other.settle(self.progress)?);
+            }
+            let last = table.page(&mut *self.sources[table.source], &from, &mut |fields| {
                 account.read += 1;
                 let key = fields.first().copied().flatten().map(<[u8]>::to_vec);
                 if previous == key {
@@ -357,7 +371,7 @@ impl<'c> Converter<'c> {
                 account.take(other.give(Rows::Memories(std::mem::take(&mut batch)), self.progress)?);
             }
             let Some(last) = last else { break };
-            after = Some(last);
+            from = last;
             self.progress.on(Event::Moved { done: account.read });
         }
         account.take(other.settle(self.progress)?);

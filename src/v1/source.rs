@@ -131,6 +131,22 @@ const SESSION: [&str; 18] = [
 /// The columns of a memory row, in the order of [`MemoryRow`].
 const MEMORY: [&str; 5] = ["id", "user_id", "memory", "created_at", "updated_at"];
 
+/// Where a page begins. By key, so that no page reads the rows before it; by number only behind keys that are no text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum From {
+    /// At the first row.
+    Start,
+    /// Behind a key, with the number of rows up to it.
+    Key {
+        /// The key.
+        key: String,
+        /// Rows that were had.
+        rows: u64,
+    },
+    /// Behind so many rows.
+    Row(u64),
+}
+
 /// Rows of a page. A page of a server comes whole: a row may be large.
 const PAGE: usize = 50;
 
@@ -154,24 +170,48 @@ impl Table {
         format!("SELECT {columns} FROM {}", dialect.table(&self.name))
     }
 
-    /// Calls `each` with the rows after a key, a page of them; returns the last key, `None` when there are no more.
+    /// Calls `each` with the next page of rows; returns where the page after it begins, `None` when there are no more.
     pub fn page(
         &self,
         backend: &mut dyn Backend,
-        after: Option<&str>,
+        from: &From,
         each: &mut dyn FnMut(Fields<'_>) -> Result<()>,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<From>> {
         let key = backend.dialect().quote(self.key());
-        let from = after.map_or(format!("{key} IS NOT NULL"), |_| format!("{key} > $1"));
-        let sql = format!("{} WHERE {from} ORDER BY {key} LIMIT {PAGE}", self.select(backend));
-        let parameters: Vec<Value> = after.map(Value::from).into_iter().collect();
-        let mut last = None;
+        let (rows, parameters) = match from {
+            From::Start => (format!("{key} IS NOT NULL ORDER BY {key} LIMIT {PAGE}"), Vec::new()),
+            From::Key { key: after, .. } => {
+                (format!("{key} > $1 ORDER BY {key} LIMIT {PAGE}"), vec![Value::from(after.as_str())])
+            }
+            From::Row(rows) => (format!("{key} IS NOT NULL ORDER BY {key} LIMIT {PAGE} OFFSET {rows}"), Vec::new()),
+        };
+        let sql = format!("{} WHERE {rows}", self.select(backend));
+        // Servers have an order of their own, and keys that are text.
+        let by_bytes = backend.dialect().key_is_primary();
+        let (mut rows, in_order) = match from {
+            From::Start => (0, true),
+            From::Key { rows, .. } => (*rows, true),
+            From::Row(rows) => (*rows, false),
+        };
+        let mut next = None;
         backend.scan(&sql, &parameters, &mut |fields| {
-            // Keys that are no UTF-8 are rejected by the conversion; what follows them is found by what they look like.
-            last = fields.first().copied().flatten().map(|key| String::from_utf8_lossy(key).into_owned());
-            each(fields).map(|()| true)
+            let key = fields.first().copied().flatten().unwrap_or_default();
+            if let (From::Key { key: after, .. }, true) = (from, by_bytes)
+                && key <= after.as_bytes()
+            {
+                // Bytes are after all text: this row was had before, and every page would have it again.
+                next = Some(From::Row(rows));
+                return Ok(false);
+            }
+            rows += 1;
+            next = Some(match std::str::from_utf8(key) {
+                Ok(key) if in_order => From::Key { key: key.to_owned(), rows },
+                _ => From::Row(rows),
+            });
+            each(fields)?;
+            Ok(matches!(next, Some(From::Key { .. })) || !in_order)
         })?;
-        Ok(last)
+        Ok(next)
     }
 
     /// Calls `each` with the row of a key, if there is one.

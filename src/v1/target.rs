@@ -55,7 +55,12 @@ pub struct RunThere<'r> {
     pub payload: &'r [u8],
     /// Whether the app changed it since it was written; `None` where nothing tells.
     pub touched: Option<bool>,
+    /// Its columns, where it has a row.
+    pub columns: Option<RunColumns<'r>>,
 }
+
+/// run_type, agent_id, team_id, workflow_id, parent_run_id and status of a row.
+pub type RunColumns<'r> = [Option<&'r [u8]>; 6];
 
 /// The table of a type to write to: the named one, the only one, or the one with the default name.
 pub fn choose(survey: &Survey, table_type: TableType, named: Option<&str>) -> Result<String> {
@@ -265,20 +270,22 @@ impl Target {
             let sql = format!("SELECT {} FROM {} WHERE session_id = $1", dialect.as_text("runs"), dialect.table(&self.name));
             return backend.scan(&sql, &[session.into()], &mut |fields| {
                 if let [Some(list)] = fields {
-                    each_of_list(list, &mut |id, payload| each(RunThere { id, payload, touched: None }));
+                    each_of_list(list, &mut |id, payload| each(RunThere { id, payload, touched: None, columns: None }));
                 }
                 Ok(false)
             });
         };
         let sql = format!(
-            "SELECT run_id, {}, CASE WHEN updated_at = created_at THEN 'same' END FROM {} WHERE session_id = $1 \
+            "SELECT run_id, {}, CASE WHEN updated_at > created_at THEN 'later' END, \
+               run_type, agent_id, team_id, workflow_id, parent_run_id, status FROM {} WHERE session_id = $1 \
              ORDER BY run_index, created_at, run_id",
             dialect.as_text("run_data"),
             dialect.table(runs)
         );
         backend.scan(&sql, &[session.into()], &mut |fields| {
-            if let [Some(id), Some(payload), same] = fields {
-                each(RunThere { id: &String::from_utf8_lossy(id), payload, touched: Some(same.is_none()) });
+            if let [Some(id), Some(payload), later, columns @ ..] = fields {
+                let columns = columns.try_into().ok();
+                each(RunThere { id: &String::from_utf8_lossy(id), payload, touched: Some(later.is_some()), columns });
             }
             Ok(true)
         })

@@ -198,6 +198,15 @@ impl Database {
     }
 }
 
+impl Drop for Database {
+    /// A database of a test that failed stays, to be looked at; thousands of the others would fill the disk.
+    fn drop(&mut self) {
+        if self.kind != Kind::Sqlite && !std::thread::panicking() {
+            postgres::remove(self);
+        }
+    }
+}
+
 /// The binary, with none of the environment's settings.
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agno-migrate"));

@@ -65,6 +65,15 @@ pub fn copy(server: usize, of: &Database) -> Database {
     Database { kind: Kind::Postgres(server), folder, path: PathBuf::new(), url: beside(&of.url, &name) }
 }
 
+/// Drops the database. A server that is gone by now (some tests stop theirs) takes it with it.
+pub fn remove(database: &Database) {
+    let Kind::Postgres(server) = database.kind else { return };
+    let Some((_, name)) = database.url.rsplit_once('/') else { return };
+    if let Ok(mut client) = Client::connect(&servers()[server], NoTls) {
+        let _ = client.batch_execute(&format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)"));
+    }
+}
+
 /// A connection whose names are those of schema ai.
 pub fn connect(url: &str) -> Client {
     let mut client = Client::connect(url, NoTls).unwrap_or_else(|error| panic!("{url}: {error}"));

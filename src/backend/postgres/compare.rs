@@ -8,10 +8,21 @@ use crate::progress::{Event, Progress, interrupted};
 use anyhow::Result;
 use std::collections::HashSet;
 
-/// What of a row is held against its run, besides the payload. The place is compared as an order: runs that the app deleted
+/// What of a row is held against its run, besides the payload, and when: what the run says itself. What comes from its session may
+/// have changed there since. The place is compared as an order: runs that the app deleted
 /// leave holes.
-const COMPARED: [&str; 8] =
-    ["run_type", "agent_id", "team_id", "workflow_id", "user_id", "parent_run_id", "status", "created_at"];
+const COMPARED: [(&str, &str); 7] = [
+    ("run_type", "coalesce(w.agent_id, w.team_id, w.workflow_id) IS NOT NULL"),
+    ("agent_id", "true"),
+    ("team_id", "true"),
+    ("workflow_id", "true"),
+    ("parent_run_id", "true"),
+    ("status", "true"),
+    (
+        "created_at",
+        "CASE jsonb_typeof(w.run_data -> 'created_at') WHEN 'number' THEN (w.run_data -> 'created_at')::numeric >= 1 ELSE false END",
+    ),
+];
 
 const NO_OBJECT: &str = "is no object";
 
@@ -19,9 +30,10 @@ const NO_OBJECT: &str = "is no object";
 pub fn compare(tables: &Tables<'_>, client: &mut Client, progress: &mut dyn Progress) -> Result<Compared> {
     let total = client.one(&format!("SELECT count(*) FROM {}", tables.sessions), &[])?.unwrap_or_default();
     progress.on(Event::Rows { name: tables.sessions_name.to_owned(), total: total.parse().unwrap_or(0) });
-    // `up` writes both times the same: a row with another has been changed by the app, and counts as it is.
-    let columns =
-        COMPARED.map(|column| format!("CASE WHEN w.{column} IS DISTINCT FROM r.{column} THEN '{column}' END")).join(", ");
+    // `up` writes both times the same: a run that the app changed later, and that is one still, counts as it is.
+    let columns = COMPARED
+        .map(|(column, when)| format!("CASE WHEN {when} AND w.{column} IS DISTINCT FROM r.{column} THEN '{column}' END"))
+        .join(", ");
     // OFFSET 0: payloads are compared before the rows are sorted, and do not go along.
     let sql = format!(
         "SELECT session_id::text, (w.run_index)::text, w.run_id::text, \
@@ -33,7 +45,7 @@ pub fn compare(tables: &Tables<'_>, client: &mut Client, progress: &mut dyn Prog
            SELECT w.session_id, w.run_index, w.run_id, \
              CASE WHEN w.run_id IS NULL THEN 'no row' WHEN r.run_id IS NULL THEN 'missing' \
                   WHEN r.session_id <> w.session_id THEN 'elsewhere' \
-                  WHEN r.updated_at IS DISTINCT FROM r.created_at THEN 'changed' \
+                  WHEN r.updated_at > r.created_at AND r.run_data::jsonb ->> 'run_id' = r.run_id THEN 'changed' \
                   WHEN r.run_data::jsonb IS DISTINCT FROM w.run_data THEN 'content' \
                   WHEN concat({columns}) <> '' THEN 'columns' ELSE 'same' END AS verdict, \
              CASE WHEN w.run_id IS NULL THEN CASE jsonb_typeof(w.run_data) WHEN 'object' THEN 'has no run_id' ELSE '{NO_OBJECT}' END \
@@ -87,7 +99,8 @@ pub fn compare(tables: &Tables<'_>, client: &mut Client, progress: &mut dyn Prog
             }
         }
     }
-    let by_place = |one: &Difference| (one.id.clone(), one.item.clone());
+    // runs[2] before runs[10].
+    let by_place = |one: &Difference| (one.id.clone(), one.item.as_ref().map(String::len), one.item.clone());
     compared.differences.named.sort_by_key(by_place);
     Ok(compared)
 }

@@ -131,7 +131,8 @@ impl Backend for PostgresBackend {
         let mut told = false;
         let lock = format!("SELECT pg_try_advisory_xact_lock({})::text", self.lock_number());
         loop {
-            self.client.run("BEGIN")?;
+            // Not what the role or the database may be set to: what is read after a lock is had has to be what is there then.
+            self.client.run("BEGIN ISOLATION LEVEL READ COMMITTED")?;
             if self.client.one(&lock, &[])?.as_deref() == Some("true") {
                 return self.settle(self.lock_timeout);
             }
@@ -256,7 +257,9 @@ impl Backend for PostgresBackend {
             self.client.run(&format!("SET lock_timeout = {}", self.lock_timeout.as_millis().max(1)))?;
             let rewritten = self.client.run(&format!("VACUUM (FULL) {quoted}"));
             self.client.run("RESET lock_timeout")?;
-            rewritten.with_context(|| format!("cannot give the space of {table} back"))?;
+            rewritten.with_context(|| {
+                format!("cannot give the space of {table} back (what was dropped is dropped: run cleanup --vacuum again)")
+            })?;
             vacuumed.after += self.size(&quoted)?;
         }
         Ok(vacuumed)

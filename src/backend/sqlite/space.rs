@@ -85,20 +85,32 @@ fn copy(connection: &Connection, path: &Path, target: &Path, wait: Duration, pro
         .into());
     }
     let mut name = target.as_os_str().to_owned();
-    name.push(".partial");
+    // Its own: another backup may be at work beside it.
+    name.push(format!(".partial-{}", std::process::id()));
     let partial = PathBuf::from(name);
-    // Left by a backup that was killed.
-    if partial.exists() {
-        fs::remove_file(&partial).with_context(|| format!("cannot remove {}", partial.display()))?;
-    }
     let filled = fill(connection, path, &partial, wait, progress);
     if filled.is_err() {
         let _ = fs::remove_file(&partial);
         return filled;
     }
-    fs::rename(&partial, target).with_context(|| format!("cannot name it {}", target.display()))?;
+    name_it(&partial, target)?;
     // The name is on the disk before anything is changed.
     fs::File::open(folder_of(target)?).and_then(|folder| folder.sync_all()).context("cannot write its folder to the disk")
+}
+
+/// Gives the copy its name, unless something has it.
+fn name_it(partial: &Path, target: &Path) -> Result<()> {
+    let linked = fs::hard_link(partial, target);
+    let named = match linked {
+        Ok(()) => fs::remove_file(partial),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let _ = fs::remove_file(partial);
+            return Err(Stop::Refused("something has its name by now: name another with --backup PATH".to_owned()).into());
+        }
+        // File systems without links.
+        Err(_) => fs::rename(partial, target),
+    };
+    named.with_context(|| format!("cannot name it {}", target.display()))
 }
 
 fn fill(connection: &Connection, path: &Path, partial: &Path, wait: Duration, progress: &mut dyn Progress) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::{Halt, Session, Stored, each_session, values, walk};
 use crate::backend::sqlite::Sqlite;
 use crate::backend::{Dialect, sqlite::as_text};
-use crate::convert::runs::{Element, RunList};
+use crate::convert::runs::{Element, RunList, RunRow, id_of};
 use crate::difference::{Compared, RunDiffers};
 use crate::error::Stop;
 use crate::progress::{Event, Progress, interrupted};
@@ -13,18 +13,19 @@ use rusqlite::{Connection, Statement};
 use std::collections::HashSet;
 use std::io::Read;
 
-/// What of a row is held against its run, besides the payload: what [`values`] makes of run and session. The place is
-/// compared as an order: runs that the app deleted leave holes.
-const COMPARED: [(usize, &str); 8] = [
-    (2, "run_type"),
+/// What of a row is held against its run, besides the payload: what the run says itself. What comes from its session may
+/// have changed there since. The place is compared as an order: runs that the app deleted leave holes.
+const COMPARED: [(usize, &str); 7] = [
+    (RUN_TYPE, "run_type"),
     (3, "agent_id"),
     (4, "team_id"),
     (5, "workflow_id"),
-    (6, "user_id"),
     (7, "parent_run_id"),
     (8, "status"),
-    (11, "created_at"),
+    (CREATED_AT, "created_at"),
 ];
+const RUN_TYPE: usize = 2;
+const CREATED_AT: usize = 11;
 
 /// Holds every run of the old column against its row, one at a time.
 pub fn compare(connection: &Connection, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Compared> {
@@ -69,7 +70,7 @@ impl Comparing<'_> {
                 Element::Run(fields) => {
                     let row = fields.row();
                     if seen.insert(row.run_id.clone()) {
-                        self.run(&values(session, index, &row, payload), &row.run_id, &mut last)?
+                        self.run(&values(session, index, &row, payload), &row, &mut last)?
                     } else {
                         Some(RunDiffers::NoRow(format!("its id {} is that of a run before it", row.run_id)))
                     }
@@ -91,7 +92,8 @@ impl Comparing<'_> {
         }
     }
 
-    fn run(&mut self, wanted: &[ValueRef<'_>], id: &str, last: &mut Option<Order>) -> Result<Option<RunDiffers>> {
+    fn run(&mut self, wanted: &[ValueRef<'_>], run: &RunRow, last: &mut Option<Order>) -> Result<Option<RunDiffers>> {
+        let id = run.run_id.as_str();
         let mut rows = self.row_of.query([ToSqlOutput::Borrowed(wanted[0])])?;
         let Some(row) = rows.next()? else { return Ok(Some(RunDiffers::Missing(id.to_owned()))) };
         let there = |at: usize| row.get_ref(at);
@@ -99,8 +101,8 @@ impl Comparing<'_> {
             let other = as_text(there(1)?).unwrap_or_default();
             return Ok(Some(RunDiffers::Elsewhere(id.to_owned(), other)));
         }
-        // `up` writes both times the same: a row with another has been changed by the app, and counts as it is.
-        if there(12)? != there(11)? {
+        // `up` writes both times the same: a run that the app changed later, and that is one still, counts as it is.
+        if whole(there(12)?) > whole(there(11)?) && is_run(there(10)?, id) {
             self.compared.changed += 1;
             return Ok(None);
         }
@@ -113,7 +115,9 @@ impl Comparing<'_> {
         }
         let mut columns = Vec::new();
         for (at, column) in COMPARED {
-            if there(at)? != wanted[at] {
+            let is_the_sessions =
+                (at == RUN_TYPE && run.run_type.is_none()) || (at == CREATED_AT && run.created_at.is_none());
+            if !is_the_sessions && there(at)? != wanted[at] {
                 columns.push(column);
             }
         }
@@ -124,6 +128,13 @@ impl Comparing<'_> {
         let is_later = *last < order;
         *last = order;
         Ok((!is_later).then(|| RunDiffers::Order(id.to_owned())))
+    }
+}
+
+fn is_run(payload: ValueRef<'_>, id: &str) -> bool {
+    match payload {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => id_of(bytes).as_deref() == Some(id),
+        _ => false,
     }
 }
 
