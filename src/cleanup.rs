@@ -95,6 +95,18 @@ fn not_proven(differences: &Differences, runs: &str) -> String {
     )
 }
 
+/// What a drop of the column would lose, in words; `None`: nothing.
+pub fn loss(plan: &TableReport) -> Option<String> {
+    let lost = || format!("{}: {} would be lost, of {}", plan.name, unproven_runs(plan), sessions(&plan.differences));
+    (!plan.differences.is_empty()).then(lost)
+}
+
+fn unproven_runs(report: &TableReport) -> String {
+    let (one, several) =
+        ("run that is not in the runs table as it was there", "runs that are not in the runs table as they were there");
+    crate::report::counted(report.differences.count, one, several)
+}
+
 /// The sessions that differences are of.
 fn sessions(differences: &Differences) -> String {
     let ids: BTreeSet<&String> = differences.named.iter().filter_map(|one| one.id.as_ref()).collect();
@@ -135,11 +147,7 @@ pub fn drop_column(engine: &mut Engine<'_>, planned: &TableReport, unproven: Unp
             }
             report.warnings.push(format!(
                 "{name}: {} went with the column, of {}",
-                crate::report::counted(
-                    report.differences.count,
-                    "run that is not in the runs table as it was there",
-                    "runs that are not in the runs table as they were there"
-                ),
+                unproven_runs(report),
                 sessions(&report.differences)
             ));
         }

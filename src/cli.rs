@@ -177,15 +177,20 @@ pub enum Command {
 /// A copy made before anything is changed.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Backup {
-    /// Copy the SQLite file before it is changed: to PATH, into the folder PATH, or beside it
-    #[arg(long = "backup", value_name = "PATH", num_args = 0..=1, default_missing_value = "", env = "AGNO_MIGRATE_BACKUP")]
+    /// Copy the SQLite file before it is changed: to PATH, into the folder PATH, or without PATH (or with true) beside it
+    #[arg(long = "backup", value_name = "PATH", num_args = 0..=1, default_missing_value = "true", env = "AGNO_MIGRATE_BACKUP")]
     path: Option<String>,
 }
 
 impl Backup {
     /// `None`: no copy is wanted; an inner `None`: beside the file.
     pub fn wanted(&self) -> Option<Option<&Path>> {
-        self.path.as_deref().map(|path| (!path.is_empty()).then(|| Path::new(path)))
+        match self.path.as_deref()? {
+            // A variable is switched as those of flags are; a file of such a name is ./true.
+            "" | "false" | "0" => None,
+            "true" | "1" => Some(None),
+            path => Some(Some(Path::new(path))),
+        }
     }
 }
 
@@ -267,11 +272,27 @@ impl Cli {
     /// The databases the command is run on, one after the other.
     ///
     /// # Errors
-    /// See [`Options::databases`]; several for a command that takes one.
+    /// See [`Options::databases`]; several for a command that takes one, or one backup file for several.
     pub fn databases(&self) -> Result<Vec<String>, Stop> {
+        let databases = match &self.command {
+            Command::V1ToV2 { .. } => vec![self.options.url()?],
+            _ => self.options.databases()?,
+        };
+        if let (2.., Some(Some(file))) = (databases.len(), self.backup().and_then(Backup::wanted))
+            && !file.is_dir()
+        {
+            return Err(Stop::Usage(format!(
+                "--backup {} is no folder, and several databases want a copy: name a folder that is there",
+                file.display()
+            )));
+        }
+        Ok(databases)
+    }
+
+    fn backup(&self) -> Option<&Backup> {
         match &self.command {
-            Command::V1ToV2 { .. } => Ok(vec![self.options.url()?]),
-            _ => self.options.databases(),
+            Command::Up { backup, .. } | Command::Down { backup, .. } | Command::Cleanup { backup, .. } => Some(backup),
+            _ => None,
         }
     }
 }

@@ -44,6 +44,14 @@ impl fmt::Display for Stop {
 
 impl std::error::Error for Stop {}
 
+/// What to do about someone who holds a table.
+pub fn holds(who: &str) -> String {
+    format!(
+        "{who} holds a lock on the table: end that session or let it finish, then run the command again; --lock-wait SECONDS \
+         waits longer"
+    )
+}
+
 /// The exit code of an error: that of the first [`Stop`] in its chain, else 1.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(|cause| cause.downcast_ref::<Stop>()).map_or(1, Stop::exit_code)

@@ -1,9 +1,10 @@
 //! Parse, run, print, exit.
 
 use agno_migrate::cli::{Cli, Colors, Command};
+use agno_migrate::commands::{self, Answer};
 use agno_migrate::progress::{self, Progress, Silent};
 use agno_migrate::report::Report;
-use agno_migrate::{commands, terminal};
+use agno_migrate::terminal::{self, plain};
 use clap::{CommandFactory, FromArgMatches};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -68,15 +69,19 @@ fn run_each(cli: &Cli, databases: &[String]) -> Vec<Report> {
         let one = Cli { options: cli.options.for_one(url), command: cli.command.clone() };
         let mut progress: Box<dyn Progress> = if watched { Box::new(terminal::Bars::new()) } else { Box::new(Silent) };
         let mut report = commands::run(&one, &mut *progress, &mut |question| {
-            Ok(if terminal::can_ask() { terminal::ask(question)? } else { true })
+            Ok(match terminal::can_ask() {
+                true if terminal::ask(question)? => Answer::Yes,
+                true => Answer::No,
+                false => Answer::Nobody,
+            })
         });
         drop(progress);
         let is_one_of_many = databases.len() > 1;
         if is_one_of_many && !cli.options.json {
-            print(format!("== {}\n", report.database).as_bytes());
+            print(format!("== {}\n", plain(&report.database)).as_bytes());
         }
         tell(cli, &report, is_one_of_many.then_some(report.database.as_str()));
-        if !cli.options.json && print(report.to_text().as_bytes()) != ExitCode::SUCCESS {
+        if !cli.options.json && print(plain(&report.to_text()).as_bytes()) != ExitCode::SUCCESS {
             report.exit_code = 1;
         }
         reports.push(report);
@@ -113,7 +118,7 @@ fn print(text: &[u8]) -> ExitCode {
 
 /// Notes, warnings and errors go to stderr, with the database where there are several.
 fn tell(cli: &Cli, report: &Report, database: Option<&str>) {
-    let of = database.map_or(String::new(), |name| format!("{name}: "));
+    let of = database.map_or(String::new(), |name| format!("{}: ", plain(name)));
     let colored = match cli.options.color {
         Colors::Always => true,
         Colors::Never => false,
@@ -125,17 +130,17 @@ fn tell(cli: &Cli, report: &Report, database: Option<&str>) {
     if !cli.options.quiet {
         for table in report.tables.iter().filter(|_| cli.options.verbose && !report.dry_run) {
             for step in &table.steps {
-                let _ = writeln!(stderr, "{of}{}: v{} {}", table.name, step.version, step.what);
+                let _ = writeln!(stderr, "{of}{}: v{} {}", plain(&table.name), step.version, plain(&step.what));
             }
         }
         for note in notes {
-            let _ = writeln!(stderr, "{}: {of}{note}", paint("36", "note"));
+            let _ = writeln!(stderr, "{}: {of}{}", paint("36", "note"), plain(&note));
         }
     }
     for warning in warnings {
-        let _ = writeln!(stderr, "{}: {of}{warning}", paint("33", "warning"));
+        let _ = writeln!(stderr, "{}: {of}{}", paint("33", "warning"), plain(&warning));
     }
     if let Some(failure) = &report.failure {
-        let _ = writeln!(stderr, "{}: {of}{failure}", paint("31", "error"));
+        let _ = writeln!(stderr, "{}: {of}{}", paint("31", "error"), plain(failure));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::progress::{Event, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ impl Progress for Bars {
     fn on(&mut self, event: Event) {
         match event {
             Event::Table { name, work } => {
-                self.work = format!("{name} {work}");
+                self.work = format!("{} {work}", plain(&name));
                 self.spin(self.work.clone());
             }
             Event::Rows { total, .. } => {
@@ -50,9 +51,26 @@ impl Progress for Bars {
             }
             Event::Moved { done } => self.bar.set_position(done),
             Event::TableDone => self.bar.finish_and_clear(),
-            Event::Waiting(whom) => self.spin(whom),
+            Event::Waiting(whom) => self.spin(plain(&whom).into_owned()),
         }
     }
+}
+
+/// Text of a database, safe to print: an id with control characters would talk to the terminal.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    let is_unsafe = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+    if !text.contains(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_unsafe(character) {
+            plain.extend(character.escape_default());
+        } else {
+            plain.push(character);
+        }
+    }
+    Cow::Owned(plain)
 }
 
 /// Whether stderr is a terminal: progress is for people.
@@ -67,9 +85,20 @@ pub fn can_ask() -> bool {
 
 /// Asks a question on stderr and reads a line; anything but yes is no.
 pub fn ask(question: &str) -> std::io::Result<bool> {
-    eprint!("{question} [y/N] ");
+    eprint!("{} [y/N] ", plain(question));
     std::io::stderr().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn ids_do_not_talk_to_the_terminal() {
+        assert_eq!(plain("a\u{1b}[2Jb\r\u{9b}\n"), "a\\u{1b}[2Jb\\r\\u{9b}\n");
+        assert_eq!(plain("größe\t好\n"), "größe\t好\n");
+    }
 }

@@ -328,3 +328,15 @@ fn colours_only_where_they_are_wanted() {
     assert!(painted(&["up", "--table", "sessions=x", "--color", "always"]));
     assert!(!painted(&["up", "--table", "sessions=x", "--color=never"]));
 }
+
+/// An id is what an app, or a user of it, made it: it must not talk to the terminal.
+#[test]
+fn control_characters_of_ids_are_shown() {
+    let database = Database::of("2.9.0");
+    database
+        .sql("UPDATE agno_sessions SET session_id = 'a' || char(27) || '[2J', runs = '[null]' WHERE session_id = 'agent-1'");
+    let output = database.binary(&["up"]);
+    let said = [output.stdout, output.stderr].concat();
+    assert!(!said.contains(&27), "{}", String::from_utf8_lossy(&said));
+    assert!(String::from_utf8_lossy(&said).contains("a\\u{1b}[2J"), "{}", String::from_utf8_lossy(&said));
+}

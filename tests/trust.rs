@@ -1,4 +1,4 @@
-//! `verify`, `cleanup`, `--backup`, and many databases in one call.
+//! `verify` on every kind of database, and every damage that it has to find.
 
 mod support;
 
@@ -264,191 +264,35 @@ fn values_that_went_down_wait_with_a_purpose() {
 }
 
 #[test]
-fn cleanup_drops_what_is_proven_and_down_still_works() {
-    for kind in kinds() {
-        for release in ["2.0.11", "2.4.8", "2.9.0"] {
-            let (database, kept) = (newest(kind, release), newest(kind, release));
-            let before = database.dump();
-            let planned = database.ok(&["cleanup", "--dry-run"]);
-            assert_eq!(planned.tables.iter().map(|table| table.steps.len()).sum::<usize>(), 3, "{release}");
-            assert_same(&database.dump(), &before, "a dry run");
-            let report = database.ok(&["cleanup", "--yes", "--vacuum"]);
-            assert_eq!(
-                report.tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>(),
-                ["agent-session", "agno_sessions", "support"]
-            );
-            for table in ["agno_sessions", "agent-session", "support"] {
-                assert!(!database.shape(table).iter().any(|fact| fact.starts_with("column runs ")), "{table}");
-            }
-            assert_eq!(database.dump()["agno_runs"], before["agno_runs"]);
-            assert_eq!(differences(&database.ok(&["verify"])), [""; 0]);
-            assert!(database.ok(&["cleanup", "--yes"]).tables.is_empty());
-            assert!(database.ok(&["up"]).tables.iter().all(|table| table.steps.is_empty()));
-            // As from a database that was not cleaned up; what was encoded, and an empty list, may be written otherwise.
-            for version in ["2.5.6", "2.0.0"] {
-                database.ok(&["down", version, "--yes"]);
-                kept.ok(&["down", version, "--yes"]);
-                assert_eq!(runs_of(&database), runs_of(&kept), "{release} at {version}");
-            }
-            database.ok(&["up"]);
-            assert_eq!(database.dump()["agno_runs"], before["agno_runs"], "{release}");
-        }
-    }
-}
-
-/// The lists of runs, as values.
-fn runs_of(database: &Database) -> Vec<Vec<serde_json::Value>> {
-    let lists = database.query("SELECT coalesce(CAST(runs AS TEXT), '[]') FROM agno_sessions ORDER BY session_id");
-    let list = |row: Vec<String>| {
-        let mut value: serde_json::Value = serde_json::from_str(&row[0]).expect("JSON");
-        if let serde_json::Value::String(text) = &value {
-            value = serde_json::from_str(text).expect("JSON in JSON");
-        }
-        value.as_array().cloned().unwrap_or_default()
-    };
-    lists.into_iter().map(list).collect()
-}
-
-#[test]
-fn cleanup_refuses_what_is_nowhere_else() {
+fn a_name_that_is_wrong_proves_nothing() {
     for kind in kinds() {
         let database = newest(kind, "2.9.0");
-        database.sql(
-            "DELETE FROM agno_runs WHERE session_id = 'agent-1' AND run_index = 0;
-             UPDATE agno_sessions SET runs = '[null]' WHERE session_id = 'team-0'",
-        );
-        let before = database.dump();
-        let why = database.refused(&["cleanup", "--yes"], 6);
-        assert!(why.contains("agent-1") && why.contains("team-0") && why.contains("--force"), "{why}");
-        assert_same(&database.dump(), &before, "refused");
-        let report = database.ok(&["cleanup", "--yes", "--force"]);
-        let warnings: Vec<&String> = report.tables.iter().flat_map(|table| &table.warnings).collect();
-        assert!(warnings.iter().any(|warning| warning.contains("agent-1") && warning.contains("team-0")), "{warnings:?}");
-        assert!(!database.shape("agno_sessions").iter().any(|fact| fact.starts_with("column runs ")));
+        let why = database.refused(&["verify", "--table", "sessions=agno_sesions"], 6);
+        assert!(why.contains("agno_sesions"), "{why}");
     }
 }
 
+/// A column that someone made JSON again may hold what the server cannot compare.
 #[test]
-fn cleanup_leaves_older_schemas_alone_and_says_what_is_in_its_way() {
-    for kind in kinds() {
-        let database = kind.of("2.9.0");
-        let before = database.dump();
-        assert!(database.ok(&["cleanup", "--yes"]).tables.is_empty());
-        assert_same(&database.dump(), &before, "2.5.6 needs its column");
-        database.ok(&["up"]);
-        database.sql("CREATE VIEW mine AS SELECT session_id, runs FROM agno_sessions");
-        let before = database.dump();
-        let why = database.refused(&["cleanup", "--yes"], 6);
-        assert!(why.contains("mine"), "{why}");
-        assert_same(&database.dump(), &before, "a view");
-        database.sql("DROP VIEW mine");
-        database.sql("DROP TABLE agno_runs");
-        let why = database.refused(&["cleanup", "--yes"], 6);
-        assert!(why.contains("agno_runs is not there"), "{why}");
-    }
-}
-
-#[test]
-fn a_backup_is_the_database_as_it_was() {
-    let database = Database::of("2.9.0");
-    // The newest rows are only in the log.
-    let app = database.open();
-    app.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; INSERT INTO agno_sessions (session_id, session_type, created_at) VALUES ('in-the-log', 'agent', 1)").expect("writes");
-    let before = database.dump();
-    let folder = database.folder().join("saved");
-    std::fs::create_dir(&folder).expect("a folder");
-    let path = folder.to_str().expect("UTF-8");
-    let report = database.ok(&["up", "--backup", path]);
-    let saved = report.backup.expect("a file");
-    assert!(saved.starts_with(path), "{saved}");
-    assert_eq!(std::fs::read_dir(&folder).expect("lists").count(), 1, "nothing but the copy");
-    let copy = rusqlite::Connection::open(&saved).expect("opens");
-    assert_same(&support::sqlite::dump(&copy), &before, "the copy");
-    // Nothing to do: no copy either.
-    assert_eq!(database.ok(&["up", "--backup", path]).backup, None);
-    // A file that is there is never written over, and then nothing is changed.
-    let before = database.dump();
-    let why = database.refused(&["down", "2.5.6", "--yes", "--backup", &saved], 6);
-    assert!(why.contains("is there already"), "{why}");
-    assert_same(&database.dump(), &before, "no copy, no change");
-    // Beside it, and once more in the same second.
-    let first = database.ok(&["down", "2.5.6", "--yes", "--backup"]).backup.expect("a file");
-    let second = database.ok(&["up", "--backup"]).backup.expect("a file");
-    assert!(first != second && first.contains("agno.db.backup-"), "{first} {second}");
-}
-
-#[test]
-fn a_backup_has_the_rights_of_the_database() {
-    use std::os::unix::fs::PermissionsExt;
-    let database = Database::of("2.9.0");
-    let file = database.folder().join("agno.db");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("sets");
-    let saved = database.ok(&["up", "--backup"]).backup.expect("a file");
-    assert_eq!(std::fs::metadata(saved).expect("there").permissions().mode() & 0o777, 0o600);
-}
-
-#[test]
-fn postgres_says_how_it_is_saved() {
+fn what_the_server_cannot_compare_is_named() {
     for kind in kinds().into_iter().filter(|kind| *kind != Kind::Sqlite) {
-        let database = kind.of("2.9.0");
-        let before = database.dump();
-        let why = database.refused(&["up", "--backup"], 6);
-        assert!(why.contains("pg_dump"), "{why}");
-        assert_same(&database.dump(), &before, "not saved, not changed");
+        let database = newest(kind, "2.9.0");
+        database.sql(
+            "ALTER TABLE agno_sessions ALTER COLUMN runs TYPE JSON;
+             UPDATE agno_sessions SET runs = '[{\"run_id\": \"a\", \"content\": \"\\u0000\"}]' WHERE session_id = 'agent-1'",
+        );
+        let report = database.run(&["verify"]);
+        assert_eq!(report.exit_code, 4, "{:?}", report.failure);
+        let found = differences(&report);
+        assert!(
+            found.iter().any(|one| one.starts_with("agno_sessions: agent-1: its runs hold what JSONB cannot")),
+            "{found:?}"
+        );
+        let report = database.run(&["cleanup", "--yes"]);
+        let why = report.failure.unwrap_or_default();
+        assert!(report.exit_code == 6 && why.contains("agent-1"), "{why}");
+        database.ok(&["up"]);
+        let found = differences(&database.run(&["verify"]));
+        assert_eq!(found, ["agno_sessions: agent-1 runs[0]: run a is only in the old column"]);
     }
-}
-
-#[test]
-fn many_databases_in_one_call() {
-    let (good, newer) = (Database::of("2.9.0"), Database::of("2.4.8"));
-    let name = |database: &Database| database.folder().join("agno.db").to_str().expect("UTF-8").to_owned();
-    let missing = good.folder().join("missing.db").to_str().expect("UTF-8").to_owned();
-    let run = |arguments: &[&str]| {
-        let output = support::binary().args(arguments).output().expect("runs");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-        (output.status.code(), text(output.stdout), text(output.stderr))
-    };
-    let list = good.folder().join("list");
-    std::fs::write(&list, format!("# all of them\n{missing}\n\n  {}\n", name(&newer))).expect("writes");
-    let list = list.to_str().expect("UTF-8");
-
-    let (code, stdout, _) = run(&["current", "--db", &name(&good), "--db", &name(&newer)]);
-    assert_eq!(code, Some(0));
-    assert_eq!(stdout, format!("== {}\nv2.5.6\n== {}\nv2.3.0\n", name(&good), name(&newer)));
-
-    // One that fails does not stop the others, and the worst is the exit code.
-    let (code, stdout, stderr) = run(&["up", "--db", &name(&good), "--db-file", list]);
-    assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains(&format!("error: {missing}: there is no file")), "{stderr}");
-    assert_eq!(stdout.matches("tables at v3.0.0").count(), 2, "{stdout}");
-    assert_eq!(good.ok(&["current"]).current.as_deref(), Some("v3.0.0"));
-    assert_eq!(newer.ok(&["current"]).current.as_deref(), Some("v3.0.0"));
-
-    let (code, stdout, _) = run(&["current", "--check", "--json", "--db-file", list]);
-    assert_eq!(code, Some(1));
-    let document: serde_json::Value = serde_json::from_str(&stdout).expect("one document");
-    assert_eq!(document["exit_code"], 1);
-    assert_eq!(document["databases"].as_array().map(Vec::len), Some(2));
-    assert_eq!(document["databases"][1]["current"], "v3.0.0");
-
-    // What cannot be read, or names nothing, is a usage error.
-    let empty = good.folder().join("empty");
-    std::fs::write(&empty, "# none\n").expect("writes");
-    for wrong in [empty.to_str().expect("UTF-8"), "/nowhere/list"] {
-        let (code, stdout, stderr) = run(&["current", "--db-file", wrong]);
-        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
-        assert!(stderr.contains("--db-file"), "{stderr}");
-    }
-    let (code, _, stderr) = run(&["v1-to-v2", "--db", &name(&good), "--db", &name(&newer)]);
-    assert_eq!(code, Some(2), "{stderr}");
-}
-
-#[test]
-fn the_worst_exit_code_counts() {
-    use agno_migrate::commands::worst;
-    assert_eq!(worst([0, 0]), 0);
-    assert_eq!(worst([0, 3, 4]), 4);
-    assert_eq!(worst([6, 5, 4]), 6);
-    assert_eq!(worst([6, 1, 5]), 1);
-    assert_eq!(worst([130, 1]), 130);
 }

@@ -176,6 +176,28 @@ fn a_table_without_a_key_loses_no_row_uncounted() {
     assert_eq!((of("memories_loose").read, of("memories_loose").rejected), (14, 7));
 }
 
+/// Pages are found by key; keys that are no text are in no order that a page could begin at.
+#[test]
+fn keys_that_are_bytes_are_read_once() {
+    let v1 = source(Kind::Sqlite, "1.8.4");
+    let rows: u64 = v1.one("SELECT count(*) FROM agent_sessions").parse().expect("a number");
+    v1.sql(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 179)
+         INSERT INTO agent_sessions (session_id, agent_id, memory, session_data, created_at)
+           SELECT CASE i % 3 WHEN 0 THEN CAST('blob-' || i AS BLOB) WHEN 1 THEN x'ff' || CAST(i AS TEXT) ELSE 'text-' || i END,
+             agent_id, memory, session_data, created_at
+           FROM n, (SELECT * FROM agent_sessions WHERE session_id = 'plain-0')",
+    );
+    let target = Database::empty();
+    let report = target.run(&["v1-to-v2", "--storage", "--from", &v1.url]);
+    let account = report.converted.iter().find(|account| account.table == "agent_sessions").expect("an account");
+    assert!(account.is_balanced() && account.read == rows + 180, "{account:?}");
+    let there = target.one("SELECT count(*) FROM agno_sessions WHERE session_id LIKE 'text-%'");
+    assert_eq!(there, "60");
+    let proven = target.run(&["verify", "--from", &v1.url]);
+    assert_eq!(proven.exit_code, if account.rejected == 0 { 0 } else { 4 }, "{:?}", proven.failure);
+}
+
 #[test]
 fn no_target_is_made_for_nothing() {
     let target = Database::empty();

@@ -80,6 +80,11 @@ fn every_damage_is_found_and_named() {
             "agent_sessions: plain-0: its session has another session_data",
         ),
         (
+            "UPDATE agno_runs SET status = 'PAUSED', parent_run_id = 'p' WHERE session_id = 'plain-0' AND run_index = 1",
+            "agent_sessions: plain-0 runs[1]: run {second} has another parent_run_id, status",
+        ),
+        ("DROP TABLE agno_memories", "user_memories: {memory}: its memory is missing: there is no table of memories"),
+        (
             "UPDATE agno_sessions SET user_id = 'mallory' WHERE session_id = 'plain-0'",
             "agent_sessions: plain-0: its session has another user_id",
         ),
@@ -159,4 +164,42 @@ fn what_cannot_be_compared_is_said() {
     let report =
         target.ok(&["verify", "--from", &v1.url, "--table", "sessions=agno_sessions", "--table", "memories=agno_memories"]);
     assert_eq!(differences(&report), [""; 0]);
+}
+
+#[test]
+fn memories_of_sessions_are_missed_with_their_table() {
+    let v1 = source("agno-1.1.17");
+    let target = Database::empty();
+    target.ok(&["v1-to-v2", "--storage", "--from", &v1.url]);
+    v1.sql("DROP TABLE agent_memory");
+    let report = target.run(&["verify", "--from", &v1.url]);
+    assert_eq!(report.exit_code, 4, "{:?}", report.failure);
+    let found = differences(&report);
+    assert!(found.iter().any(|one| one.contains("its memory is missing")), "{found:?}");
+    target.ok(&["v1-to-v2", "--from", &v1.url]);
+    assert_eq!(differences(&target.ok(&["verify", "--from", &v1.url])), [""; 0]);
+}
+
+/// Values that a reader of JSON easily takes for others: digits of large numbers, what Python writes for no number.
+#[test]
+fn values_are_compared_to_the_last_digit() {
+    let v1 = source("agno-1.8.4");
+    v1.sql("UPDATE agent_sessions SET session_data = '{\"session_state\": {\"n\": 12345678901234567890}}' WHERE session_id = 'plain-0'");
+    for kind in kinds() {
+        let target = empty(kind);
+        target.ok(&["v1-to-v2", "--from", &v1.url]);
+        assert_eq!(differences(&target.ok(&["verify", "--from", &v1.url])), [""; 0]);
+        target.sql(
+            "UPDATE agno_sessions SET session_data = '{\"session_state\": {\"n\": 12345678901234567891}}' WHERE session_id = 'plain-0'",
+        );
+        let report = target.run(&["verify", "--from", &v1.url]);
+        assert_eq!(differences(&report), ["agent_sessions: plain-0: its session has another session_data"]);
+    }
+    v1.sql("UPDATE agent_sessions SET session_data = '{\"session_state\": {\"n\": NaN}}' WHERE session_id = 'plain-0'");
+    let target = Database::empty();
+    target.ok(&["v1-to-v2", "--from", &v1.url]);
+    for way in [vec!["current"], vec!["down", "2.0.0", "--yes"], vec!["up"]] {
+        target.ok(&way);
+        assert_eq!(differences(&target.ok(&["verify", "--from", &v1.url])), [""; 0], "{way:?}");
+    }
 }

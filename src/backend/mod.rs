@@ -352,8 +352,9 @@ pub trait Backend: Send {
     /// Gives the space of what was dropped from tables back to the disk. Outside of any transaction.
     ///
     /// # Errors
-    /// [`crate::error::Stop::Refused`] when the disk has no room to do it.
-    fn vacuum(&mut self, tables: &[&str]) -> Result<Vacuumed>;
+    /// [`crate::error::Stop::Refused`] when the disk has no room to do it, [`crate::error::Stop::Locked`] when an application
+    /// did not let go of a table in time.
+    fn vacuum(&mut self, tables: &[&str], progress: &mut dyn Progress) -> Result<Vacuumed>;
 
     /// Copies the database, as it is now, into a file that is not there yet. `to`: the file or its folder; without it the
     /// copy lies beside the database. Returns the file.

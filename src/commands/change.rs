@@ -1,6 +1,6 @@
 //! `up`, `down` and `plan`.
 
-use super::{Ask, not_confirmed, save, stands_in_the_way, tables, tell_found, with_engine};
+use super::{Answer, Ask, not_confirmed, save, stands_in_the_way, tables, tell_found, with_engine};
 use crate::backend::Access;
 use crate::cli::{Backup, Cli, Command, Only, Options};
 use crate::discover::Found;
@@ -46,7 +46,7 @@ pub(super) fn change(
                 return Err(Stop::Refused(reason).into());
             }
             if let Command::Down { yes: false, .. } = &cli.command
-                && !ask(&question(work, &course, &report.database))?
+                && ask(&question(work, &course, &report.database))? == Answer::No
             {
                 return Err(not_confirmed());
             }

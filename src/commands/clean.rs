@@ -1,6 +1,6 @@
 //! `cleanup`.
 
-use super::{Ask, not_confirmed, save, stands_in_the_way, tables, tell_found, with_engine};
+use super::{Answer, Ask, not_confirmed, save, stands_in_the_way, tables, tell_found, with_engine};
 use crate::backend::{Access, megabytes};
 use crate::cleanup::{self, Unproven};
 use crate::cli::{Backup, Only, Options};
@@ -61,10 +61,7 @@ pub(super) fn cleanup(
             }
         }
         if !plans.is_empty() {
-            let question = format!("Drop the old column runs of {} of {}?", tables(plans.len()), report.database);
-            if !wanted.yes && !ask(&question)? {
-                return Err(not_confirmed());
-            }
+            confirm(wanted, &plans, &report.database, ask)?;
         }
         if !plans.is_empty() || wanted.vacuum {
             save(engine, wanted.backup, report)?;
@@ -83,7 +80,7 @@ pub(super) fn cleanup(
         let all = || observed.survey.found.iter().filter(|table| table.table_type == TableType::Sessions);
         if wanted.vacuum {
             let names: Vec<&str> = all().map(|table| table.name.as_str()).collect();
-            let sizes = engine.backend.vacuum(&names)?;
+            let sizes = engine.backend.vacuum(&names, engine.progress)?;
             report.notes.push(format!(
                 "gave space back: {} MB before, {} MB now",
                 megabytes(sizes.before),
@@ -94,4 +91,22 @@ pub(super) fn cleanup(
         }
         Ok(())
     })
+}
+
+/// Asks unless that was said beforehand. What would be lost is said in the question, and nobody to ask is no consent to it.
+fn confirm(wanted: &Cleaning<'_>, plans: &[TableReport], database: &str, ask: Ask<'_>) -> Result<()> {
+    if wanted.yes {
+        return Ok(());
+    }
+    let losses: Vec<String> = plans.iter().filter_map(cleanup::loss).collect();
+    let question = format!("Drop the old column runs of {} of {database}?", tables(plans.len()));
+    match (ask(&losses.iter().map(|loss| format!("{loss}\n")).chain([question]).collect::<String>())?, losses.is_empty()) {
+        (Answer::Yes, _) | (Answer::Nobody, true) => Ok(()),
+        (Answer::No, _) => Err(not_confirmed()),
+        (Answer::Nobody, false) => Err(Stop::Refused(format!(
+            "nothing was changed: nobody is there to be asked, and what would be lost needs --yes beside --force:\n  {}",
+            losses.join("\n  ")
+        ))
+        .into()),
+    }
 }

@@ -21,8 +21,19 @@ const PENDING: u8 = 3;
 /// Exit code of drift.
 const DRIFT: u8 = 4;
 
-/// Whether to go on, asked before a `down`: the sentence, and the answer.
-pub type Ask<'a> = &'a mut dyn FnMut(&str) -> Result<bool>;
+/// Whether to go on, asked before a `down` and a `cleanup`: the sentence, and the answer.
+pub type Ask<'a> = &'a mut dyn FnMut(&str) -> Result<Answer>;
+
+/// What was said to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Go on.
+    Yes,
+    /// Change nothing.
+    No,
+    /// There is no terminal: a deploy job. It goes on with what can be taken back.
+    Nobody,
+}
 
 /// The exit code of several databases: that of the worst.
 pub fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {

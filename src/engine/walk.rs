@@ -6,7 +6,7 @@ use super::{Course, Engine, Observed, TablePlan};
 use crate::archive::Archive;
 use crate::backend::Backend;
 use crate::discover::Found;
-use crate::error::Stop;
+use crate::error::{Stop, holds};
 use crate::plan::Action;
 use crate::progress::{Event, interrupted};
 use crate::report::TableReport;
@@ -85,11 +85,7 @@ impl Engine<'_> {
             let tables: Vec<&str> = [Some(table.name.as_str()), table.runs.as_deref()].into_iter().flatten().collect();
             let who = self.backend.blockers(&tables).ok().flatten().unwrap_or_else(|| "someone".to_owned());
             if started.elapsed() >= self.settings.lock_wait {
-                return Err(Stop::Locked(format!(
-                    "{who} holds a lock on the table: end that session or let it finish, then run the command again; --lock-wait \
-                     SECONDS waits longer"
-                ))
-                .into());
+                return Err(Stop::Locked(holds(&who)).into());
             }
             self.progress.on(Event::Waiting(format!("waiting for {who}, which holds {}", table.name)));
             // Whoever queued behind us goes first.

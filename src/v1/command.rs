@@ -116,9 +116,8 @@ pub fn verify(options: &Options, from: &Sources<'_>, progress: &mut dyn Progress
         sessions: open(TableType::Sessions, wants_sessions(chosen, &tables))?,
         memories: open(TableType::Memories, wants_memories(chosen, &tables))?,
     };
-    if (targets.sessions.is_none() && wants_sessions(chosen, &tables))
-        || (targets.memories.is_none() && tables.iter().any(|table| table.kind == Kind::Memories))
-    {
+    // Where only memories are missing each of them is a difference.
+    if targets.sessions.is_none() && (wants_sessions(chosen, &tables) || targets.memories.is_none()) {
         return Err(Stop::Refused(format!(
             "{} has no table that the rows of v1 were converted into: agno-migrate v1-to-v2 makes it; --table sessions=NAME and \
              memories=NAME name it",

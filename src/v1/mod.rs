@@ -137,6 +137,7 @@ impl<'c> Converter<'c> {
         for table in ordered {
             let mut account = Account::of(&table.name, table.kind.word());
             let outcome = self.storage_table(table, tables, chosen, other, &mut account, accounts.len());
+            let outcome = self.finish(outcome, other, &mut account);
             if chosen.storage || outcome.is_err() {
                 accounts.push(account);
             }
@@ -153,15 +154,26 @@ impl<'c> Converter<'c> {
         for table in tables.iter().filter(|table| table.kind == Kind::Memories) {
             let mut account = Account::of(&table.name, table.kind.word());
             let outcome = self.memory_table(table, other, &mut account);
+            let outcome = self.finish(outcome, other, &mut account);
             accounts.push(account);
             outcome.with_context(|| format!("converting {}", table.name))?;
         }
         let mut account = Account::of("memories inside sessions", "v1-memories");
-        self.inside_memories(tables, other, &mut account).context("converting memories inside sessions")?;
+        let outcome = self.inside_memories(tables, other, &mut account);
+        let outcome = self.finish(outcome, other, &mut account);
         if account.read > 0 {
             accounts.push(account);
         }
-        Ok(())
+        outcome.context("converting memories inside sessions")
+    }
+
+    /// When reading failed, what is being written still counts.
+    fn finish(&mut self, outcome: Result<()>, other: &mut Other, account: &mut Account) -> Result<()> {
+        if outcome.is_err() {
+            let last = other.settle(self.progress).ok().flatten();
+            account.take(last);
+        }
+        outcome
     }
 
     fn storage_table(

@@ -5,7 +5,7 @@ pub mod postgres;
 pub mod sqlite;
 
 use agno_migrate::cli::Cli;
-use agno_migrate::commands;
+use agno_migrate::commands::{self, Answer};
 use agno_migrate::progress::Silent;
 use agno_migrate::report::Report;
 use clap::Parser;
@@ -139,7 +139,7 @@ impl Database {
     pub fn run(&self, arguments: &[&str]) -> Report {
         let all = ["agno-migrate"].into_iter().chain(arguments.iter().copied()).chain(["--db", &self.url]);
         let cli = Cli::try_parse_from(all).unwrap_or_else(|error| panic!("{error}"));
-        commands::run(&cli, &mut Silent, &mut |_| Ok(true))
+        commands::run(&cli, &mut Silent, &mut |_| Ok(Answer::Yes))
     }
 
     /// Runs a command that must end well.

@@ -1,6 +1,7 @@
 //! The old column held against the runs table, inside the server: only ids and verdicts leave it.
 
 use super::client::Client;
+use super::json::{self, ABOUT_DATA};
 use super::runs::Tables;
 use crate::difference::{Compared, Difference, RunDiffers};
 use crate::error::Stop;
@@ -26,8 +27,44 @@ const COMPARED: [(&str, &str); 7] = [
 
 const NO_OBJECT: &str = "is no object";
 
-/// Holds every run of the old column against its row.
+/// Holds every run of the old column against its row. A column that was made JSON again may hold what cannot be compared: its
+/// sessions are differences.
 pub fn compare(tables: &Tables<'_>, client: &mut Client, progress: &mut dyn Progress) -> Result<Compared> {
+    let mut compared = Compared::default();
+    let is_readable = client.attempt(ABOUT_DATA, |client| {
+        compared = compare_readable(tables, client, progress)?;
+        Ok(())
+    })?;
+    if !is_readable {
+        compared = Compared::default();
+        name_unreadable(tables, client, &mut compared)?;
+    }
+    Ok(compared)
+}
+
+/// The server said that a value is no JSONB; says which.
+fn name_unreadable(tables: &Tables<'_>, client: &mut Client, compared: &mut Compared) -> Result<()> {
+    let column = "runs".to_owned();
+    let mendable =
+        format!("SELECT session_id::text FROM {} WHERE runs IS NOT NULL AND {}", tables.sessions, json::suspicious(&column));
+    let mut sessions: Vec<String> = client.query(&mendable, &[])?.into_iter().flatten().flatten().collect();
+    sessions.extend(json::unconvertible(client, &tables.sessions, "session_id", &[column])?);
+    sessions.sort();
+    sessions.dedup();
+    let difference = |id: Option<String>, whose: &str| Difference {
+        id,
+        item: None,
+        what: format!("{whose} runs hold what JSONB cannot: no run of the table could be compared"),
+        mend: "agno-migrate up makes the column JSONB again, and mends or names what it cannot hold".to_owned(),
+    };
+    if sessions.is_empty() {
+        compared.differences.add(difference(None, "some"));
+    }
+    sessions.into_iter().for_each(|session| compared.differences.add(difference(Some(session), "its")));
+    Ok(())
+}
+
+fn compare_readable(tables: &Tables<'_>, client: &mut Client, progress: &mut dyn Progress) -> Result<Compared> {
     let total = client.one(&format!("SELECT count(*) FROM {}", tables.sessions), &[])?.unwrap_or_default();
     progress.on(Event::Rows { name: tables.sessions_name.to_owned(), total: total.parse().unwrap_or(0) });
     // `up` writes both times the same: a run that the app changed later, and that is one still, counts as it is.

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 /// Whether a value of the column may have an escape that JSONB refuses. Cheap enough for every row; what is found is looked at
 /// closely.
-fn suspicious(column: &str) -> String {
+pub fn suspicious(column: &str) -> String {
     format!("({column}::text ~ '\\\\u(0000|[dD][89abAB][0-9a-fA-F][0-9a-fA-F])' OR {column}::text ~ '\\\\u[dD][c-fC-F]')")
 }
 
@@ -22,7 +22,7 @@ fn all_convertible(client: &mut Client, table: &str, columns: &[String]) -> Resu
 }
 
 /// SQLSTATEs that are about values: data exceptions, and limits of a value.
-const ABOUT_DATA: &str = "22 54";
+pub const ABOUT_DATA: &str = "22 54";
 
 /// The keys of rows that cannot become JSONB, not even mended. `columns` are quoted.
 pub fn unconvertible(client: &mut Client, table: &str, key: &str, columns: &[String]) -> Result<Vec<String>> {

@@ -12,7 +12,7 @@ mod tls;
 
 use crate::backend::{Access, Backend, Catalog, Dialect, EachRow, Mended, Moved, Opening, Row, Vacuumed, Value};
 use crate::difference::Compared;
-use crate::error::Stop;
+use crate::error::{Stop, holds};
 use crate::plan::Action;
 use crate::progress::{Event, Progress, interrupted};
 use crate::schema::{ColumnShape, ColumnType, Retype, Shape};
@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 
 /// How long to sleep between two tries for the lock of migrations.
 const POLL: Duration = Duration::from_millis(200);
+
+/// Between two tries for a table: whoever queued behind us goes first.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A database, and the schema of it that has the tables.
 pub struct PostgresBackend {
@@ -84,6 +87,27 @@ impl PostgresBackend {
     fn to_jsonb(&self, retypes: &[Retype]) -> Vec<String> {
         let becomes = retypes.iter().filter(|retype| retype.to == ColumnType::Jsonb);
         becomes.map(|retype| self.dialect.quote(retype.column)).collect()
+    }
+
+    /// Tries to have the table to itself until the wait is over: whoever queued behind goes first in between.
+    fn write_anew(&mut self, table: &str, quoted: &str, progress: &mut dyn Progress) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            // It takes no part in a transaction, so the setting cannot either.
+            self.client.run(&format!("SET lock_timeout = {}", self.lock_timeout.as_millis().max(1)))?;
+            let written = self.client.run(&format!("VACUUM (FULL) {quoted}"));
+            self.client.run("RESET lock_timeout")?;
+            let Err(error) = written else { return Ok(()) };
+            if !matches!(error.downcast_ref(), Some(Stop::Busy(_))) || interrupted() {
+                return Err(error);
+            }
+            let who = self.blockers(&[table])?.unwrap_or_else(|| "someone".to_owned());
+            if started.elapsed() >= self.lock_wait {
+                return Err(Stop::Locked(holds(&who)).into());
+            }
+            progress.on(Event::Waiting(format!("waiting for {who}, which holds {table}")));
+            std::thread::sleep(PAUSE);
+        }
     }
 
     /// Bytes of a table, quoted, with its indexes.
@@ -248,16 +272,15 @@ impl Backend for PostgresBackend {
         self.client.run(&format!("LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE"))
     }
 
-    fn vacuum(&mut self, tables: &[&str]) -> Result<Vacuumed> {
+    fn vacuum(&mut self, tables: &[&str], progress: &mut dyn Progress) -> Result<Vacuumed> {
         let mut vacuumed = Vacuumed { before: 0, after: 0 };
         for table in tables {
             let quoted = self.dialect.table(table);
             vacuumed.before += self.size(&quoted)?;
-            // It takes no part in a transaction, so the setting cannot either.
-            self.client.run(&format!("SET lock_timeout = {}", self.lock_timeout.as_millis().max(1)))?;
-            let rewritten = self.client.run(&format!("VACUUM (FULL) {quoted}"));
-            self.client.run("RESET lock_timeout")?;
-            rewritten.with_context(|| {
+            progress.on(Event::Table { name: (*table).to_owned(), work: "being written anew".to_owned() });
+            let written = self.write_anew(table, &quoted, progress);
+            progress.on(Event::TableDone);
+            written.with_context(|| {
                 format!("cannot give the space of {table} back (what was dropped is dropped: run cleanup --vacuum again)")
             })?;
             vacuumed.after += self.size(&quoted)?;

@@ -452,8 +452,11 @@ impl Backend for SqliteBackend {
         runs::join(&self.connection, sessions, runs, progress).map_err(explained)
     }
 
-    fn vacuum(&mut self, _: &[&str]) -> Result<Vacuumed> {
-        space::vacuum(&self.connection, &self.path).map_err(explained)
+    fn vacuum(&mut self, _: &[&str], progress: &mut dyn Progress) -> Result<Vacuumed> {
+        progress.on(Event::Table { name: self.name(), work: "being written anew".to_owned() });
+        let vacuumed = space::vacuum(&self.connection, &self.path).map_err(explained);
+        progress.on(Event::TableDone);
+        vacuumed
     }
 
     fn backup(&mut self, to: Option<&Path>, progress: &mut dyn Progress) -> Result<PathBuf> {

@@ -48,6 +48,10 @@ pub fn backup(
             Stop::Refused(format!("{shown} is there already, and a backup never writes over a file: name another")).into()
         );
     }
+    let folder = folder_of(&target)?;
+    if !folder.is_dir() {
+        return Err(Stop::Refused(format!("there is no folder {}: make it, or name another place", folder.display())).into());
+    }
     // A state that stays: without it the copy would begin again whenever the app writes.
     connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")?;
     let copied = copy(connection, path, &target, wait, progress);
@@ -118,7 +122,7 @@ fn fill(connection: &Connection, path: &Path, partial: &Path, wait: Duration, pr
     // Who may not read the database may not read its copy.
     fs::set_permissions(partial, fs::metadata(path)?.permissions())?;
     let mut copy = connect(partial, OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
-    let started = Instant::now();
+    let mut busy_since: Option<Instant> = None;
     let backup = Backup::new(connection, &mut copy)?;
     progress.on(Event::Table { name: path.display().to_string(), work: "being backed up".to_owned() });
     let mut told = false;
@@ -135,8 +139,8 @@ fn fill(connection: &Connection, path: &Path, partial: &Path, wait: Duration, pr
         }
         match step {
             StepResult::Done => break,
-            StepResult::More => {}
-            _ if started.elapsed() < wait => std::thread::sleep(super::POLL),
+            StepResult::More => busy_since = None,
+            _ if busy_since.get_or_insert_with(Instant::now).elapsed() < wait => std::thread::sleep(super::POLL),
             _ => {
                 return Err(Stop::Locked(
                     "another program holds the database: stop the app, or wait longer with --lock-wait SECONDS".to_owned(),

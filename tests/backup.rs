@@ -1,0 +1,186 @@
+//! Copies before a change, and many databases in one call.
+
+mod support;
+
+use support::{Database, Kind, assert_same, kinds};
+
+#[test]
+fn a_backup_is_the_database_as_it_was() {
+    let database = Database::of("2.9.0");
+    // The newest rows are only in the log.
+    let app = database.open();
+    app.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; INSERT INTO agno_sessions (session_id, session_type, created_at) VALUES ('in-the-log', 'agent', 1)").expect("writes");
+    let before = database.dump();
+    let folder = database.folder().join("saved");
+    std::fs::create_dir(&folder).expect("a folder");
+    let path = folder.to_str().expect("UTF-8");
+    let report = database.ok(&["up", "--backup", path]);
+    let saved = report.backup.expect("a file");
+    assert!(saved.starts_with(path), "{saved}");
+    assert_eq!(std::fs::read_dir(&folder).expect("lists").count(), 1, "nothing but the copy");
+    let copy = rusqlite::Connection::open(&saved).expect("opens");
+    assert_same(&support::sqlite::dump(&copy), &before, "the copy");
+    // Nothing to do: no copy either.
+    assert_eq!(database.ok(&["up", "--backup", path]).backup, None);
+    // A file that is there is never written over, and then nothing is changed.
+    let before = database.dump();
+    let why = database.refused(&["down", "2.5.6", "--yes", "--backup", &saved], 6);
+    assert!(why.contains("is there already"), "{why}");
+    assert_same(&database.dump(), &before, "no copy, no change");
+    // Beside it, and once more in the same second.
+    let first = database.ok(&["down", "2.5.6", "--yes", "--backup"]).backup.expect("a file");
+    let second = database.ok(&["up", "--backup"]).backup.expect("a file");
+    assert!(first != second && first.contains("agno.db.backup-"), "{first} {second}");
+}
+
+#[test]
+fn a_backup_has_the_rights_of_the_database() {
+    use std::os::unix::fs::PermissionsExt;
+    let database = Database::of("2.9.0");
+    let file = database.folder().join("agno.db");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("sets");
+    let saved = database.ok(&["up", "--backup"]).backup.expect("a file");
+    assert_eq!(std::fs::metadata(saved).expect("there").permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn postgres_says_how_it_is_saved() {
+    for kind in kinds().into_iter().filter(|kind| *kind != Kind::Sqlite) {
+        let database = kind.of("2.9.0");
+        let before = database.dump();
+        let why = database.refused(&["up", "--backup"], 6);
+        assert!(why.contains("pg_dump"), "{why}");
+        assert_same(&database.dump(), &before, "not saved, not changed");
+    }
+}
+
+#[test]
+fn many_databases_in_one_call() {
+    let (good, newer) = (Database::of("2.9.0"), Database::of("2.4.8"));
+    let name = |database: &Database| database.folder().join("agno.db").to_str().expect("UTF-8").to_owned();
+    let missing = good.folder().join("missing.db").to_str().expect("UTF-8").to_owned();
+    let run = |arguments: &[&str]| {
+        let output = support::binary().args(arguments).output().expect("runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let list = good.folder().join("list");
+    std::fs::write(&list, format!("# all of them\n{missing}\n\n  {}\n", name(&newer))).expect("writes");
+    let list = list.to_str().expect("UTF-8");
+
+    let (code, stdout, _) = run(&["current", "--db", &name(&good), "--db", &name(&newer)]);
+    assert_eq!(code, Some(0));
+    assert_eq!(stdout, format!("== {}\nv2.5.6\n== {}\nv2.3.0\n", name(&good), name(&newer)));
+
+    // One that fails does not stop the others, and the worst is the exit code.
+    let (code, stdout, stderr) = run(&["up", "--db", &name(&good), "--db-file", list]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains(&format!("error: {missing}: there is no file")), "{stderr}");
+    assert_eq!(stdout.matches("tables at v3.0.0").count(), 2, "{stdout}");
+    assert_eq!(good.ok(&["current"]).current.as_deref(), Some("v3.0.0"));
+    assert_eq!(newer.ok(&["current"]).current.as_deref(), Some("v3.0.0"));
+
+    let (code, stdout, _) = run(&["current", "--check", "--json", "--db-file", list]);
+    assert_eq!(code, Some(1));
+    let document: serde_json::Value = serde_json::from_str(&stdout).expect("one document");
+    assert_eq!(document["exit_code"], 1);
+    assert_eq!(document["databases"].as_array().map(Vec::len), Some(2));
+    assert_eq!(document["databases"][1]["current"], "v3.0.0");
+
+    // What cannot be read, or names nothing, is a usage error.
+    let empty = good.folder().join("empty");
+    std::fs::write(&empty, "# none\n").expect("writes");
+    for wrong in [empty.to_str().expect("UTF-8"), "/nowhere/list"] {
+        let (code, stdout, stderr) = run(&["current", "--db-file", wrong]);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
+        assert!(stderr.contains("--db-file"), "{stderr}");
+    }
+    let (code, _, stderr) = run(&["v1-to-v2", "--db", &name(&good), "--db", &name(&newer)]);
+    assert_eq!(code, Some(2), "{stderr}");
+}
+
+#[test]
+fn the_worst_exit_code_counts() {
+    use agno_migrate::commands::worst;
+    assert_eq!(worst([0, 0]), 0);
+    assert_eq!(worst([0, 3, 4]), 4);
+    assert_eq!(worst([6, 5, 4]), 6);
+    assert_eq!(worst([6, 1, 5]), 1);
+    assert_eq!(worst([130, 1]), 130);
+}
+
+#[test]
+fn a_backup_takes_nothing_of_others() {
+    let database = Database::of("2.9.0");
+    let folder = database.folder().to_str().expect("UTF-8").to_owned();
+    let before = database.dump();
+    // What is there is the user's, whatever it is called.
+    let (wanted, beside) = (format!("{folder}/copy"), format!("{folder}/copy.partial"));
+    std::fs::write(&beside, "mine").expect("writes");
+    let saved = database.ok(&["up", "--backup", &wanted]).backup.expect("a file");
+    assert_eq!((saved.as_str(), std::fs::read_to_string(&beside).expect("reads").as_str()), (wanted.as_str(), "mine"));
+    // A folder that is not there, and one name for several copies.
+    let nowhere = format!("{folder}/nowhere/copy");
+    let why = database.refused(&["down", "2.5.6", "--yes", "--backup", &nowhere], 6);
+    assert!(why.contains("there is no folder"), "{why}");
+    let second = Database::of("2.9.0");
+    let both = ["--db", database.url.as_str(), "--db", second.url.as_str()];
+    let output = support::binary().args(["up", "--backup", &nowhere]).args(both).output().expect("runs");
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("name a folder"));
+    assert_same(&second.dump(), &before, "nothing was begun");
+    let copies = format!("{folder}/copies");
+    std::fs::create_dir(&copies).expect("a folder");
+    let output = support::binary().args(["down", "2.0.0", "--yes", "--backup", &copies]).args(both).output().expect("runs");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(std::fs::read_dir(&copies).expect("lists").count(), 2);
+}
+
+#[test]
+fn the_variable_of_backup_is_switched_like_a_flag() {
+    for (value, copies) in [("", 0), ("false", 0), ("0", 0), ("true", 1), ("1", 1)] {
+        let database = Database::of("2.9.0");
+        let command = ["up", "--db", database.url.as_str()];
+        let output = support::binary().args(command).env("AGNO_MIGRATE_BACKUP", value).output().expect("runs");
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let names = std::fs::read_dir(database.folder()).expect("lists").flatten();
+        let backups = names.filter(|file| file.file_name().to_string_lossy().starts_with("agno.db.backup-")).count();
+        assert_eq!(backups, copies, "{value:?}");
+    }
+}
+
+#[test]
+fn giving_space_back_is_a_change_too() {
+    let database = Database::of("2.9.0");
+    database.ok(&["up"]);
+    database.ok(&["cleanup", "--yes"]);
+    let before = database.dump();
+    let saved = database.ok(&["cleanup", "--yes", "--vacuum", "--backup"]).backup.expect("a file");
+    assert_same(&support::sqlite::dump(&rusqlite::Connection::open(saved).expect("opens")), &before, "the copy");
+}
+
+#[test]
+fn two_backups_at_once_both_are_whole() {
+    let database = Database::of("2.9.0");
+    let before = database.dump();
+    let start = || {
+        let mut command = support::binary();
+        command.args(["up", "--backup", "--db", &database.url]);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("runs")
+    };
+    let codes: Vec<Option<i32>> =
+        [start(), start()].into_iter().map(|mut child| child.wait().expect("ends").code()).collect();
+    // One may find that the other did the work, or that something has the name by now.
+    assert!(codes.contains(&Some(0)) && codes.iter().all(|code| [Some(0), Some(6)].contains(code)), "{codes:?}");
+    let mut copies = 0;
+    for file in std::fs::read_dir(database.folder()).expect("lists").flatten() {
+        let name = file.file_name().to_string_lossy().into_owned();
+        assert!(!name.contains(".partial"), "{name}");
+        if name.starts_with("agno.db.backup-") {
+            copies += 1;
+            let copy = support::sqlite::dump(&rusqlite::Connection::open(file.path()).expect("opens"));
+            assert!(copy == before || copy == database.dump(), "{name}");
+        }
+    }
+    assert!(copies > 0);
+}
