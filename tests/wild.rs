@@ -247,6 +247,34 @@ fn a_session_whose_id_is_bytes_keeps_its_runs() {
 }
 
 #[test]
+fn owners_that_are_no_utf8_stay_the_owners() {
+    let database = Database::of("2.9.0");
+    let owner = "CAST(x'61ff62' AS TEXT)";
+    database.sql(&format!("UPDATE agno_sessions SET user_id = {owner}, session_type = CAST(x'61fe' AS TEXT)"));
+    database.sql(&format!("UPDATE agno_memories SET user_id = {owner}, feedback = {owner}"));
+    let runs = "SELECT group_concat(DISTINCT typeof(user_id) || hex(user_id)) FROM agno_runs";
+    let sessions = "SELECT group_concat(DISTINCT hex(user_id) || hex(session_type)) FROM agno_sessions";
+    let memories = "SELECT group_concat(DISTINCT hex(user_id) || hex(feedback)) FROM agno_memories";
+    database.ok(&["up"]);
+    assert_eq!(database.one(runs), "text61FF62");
+    database.ok(&["verify"]);
+    let owned = ["agno_eval_runs", "agno_knowledge", "agno_schedules", "agno_schedule_runs", "agno_components"];
+    for table in owned {
+        database.sql(&format!("UPDATE {table} SET user_id = {owner}"));
+    }
+    for _ in 0..2 {
+        database.ok(&["down", "2.0.0", "--yes"]);
+        assert_eq!(database.one(sessions), "61FF6261FE");
+        database.ok(&["up"]);
+        assert_eq!((database.one(runs), database.one(memories)), ("text61FF62".to_owned(), "61FF6261FF62".to_owned()));
+        for table in owned {
+            let owners = format!("SELECT coalesce(group_concat(DISTINCT hex(user_id)), '61FF62') FROM {table}");
+            assert_eq!(database.one(&owners), "61FF62", "{table}");
+        }
+    }
+}
+
+#[test]
 fn a_session_larger_than_the_streaming_limit() {
     // 3 MB in runs of 100 KB, once and twice encoded.
     let run = |n: usize| format!("{{\"run_id\": \"r{n}\", \"text\": \"{}\"}}", "é\\n\\\"x\\\\ ".repeat(12_000));

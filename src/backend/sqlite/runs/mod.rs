@@ -16,7 +16,7 @@ use crate::convert::runs::{Element, RunList, RunRow, Trouble};
 use anyhow::{Result, anyhow};
 use rusqlite::Connection;
 use rusqlite::blob::Blob;
-use rusqlite::types::{Value, ValueRef};
+use rusqlite::types::ValueRef;
 use std::io::Read;
 
 /// Values up to this size are read with their row; larger ones as a stream.
@@ -42,9 +42,41 @@ const COLUMNS: [&str; 13] = [
 /// What a row takes from its session.
 struct Session {
     id: String,
-    user_id: Value,
-    session_type: Value,
-    created_at: Value,
+    user_id: Owned,
+    session_type: Owned,
+    created_at: Owned,
+}
+
+/// A value as SQLite has it. Not rusqlite's own: that one panics at text that is not valid UTF-8, and such an owner has to
+/// stay the owner.
+enum Owned {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(Vec<u8>),
+    Blob(Vec<u8>),
+}
+
+impl Owned {
+    fn of(value: ValueRef<'_>) -> Owned {
+        match value {
+            ValueRef::Null => Owned::Null,
+            ValueRef::Integer(number) => Owned::Integer(number),
+            ValueRef::Real(number) => Owned::Real(number),
+            ValueRef::Text(bytes) => Owned::Text(bytes.to_vec()),
+            ValueRef::Blob(bytes) => Owned::Blob(bytes.to_vec()),
+        }
+    }
+
+    fn value(&self) -> ValueRef<'_> {
+        match self {
+            Owned::Null => ValueRef::Null,
+            Owned::Integer(number) => ValueRef::Integer(*number),
+            Owned::Real(number) => ValueRef::Real(*number),
+            Owned::Text(bytes) => ValueRef::Text(bytes),
+            Owned::Blob(bytes) => ValueRef::Blob(bytes),
+        }
+    }
 }
 
 /// A row as a run and its session make it.
@@ -53,20 +85,20 @@ fn values<'r>(session: &'r Session, index: i64, row: &'r RunRow, payload: &'r [u
         value.as_ref().map_or(ValueRef::Null, |text| ValueRef::Text(text.as_bytes()))
     }
     // Agno reads a number there: any other value is none.
-    let of_session = match &session.created_at {
-        Value::Integer(seconds) => ValueRef::Integer(*seconds),
-        Value::Real(seconds) => ValueRef::Integer(*seconds as i64),
+    let of_session = match session.created_at {
+        Owned::Integer(seconds) => ValueRef::Integer(seconds),
+        Owned::Real(seconds) => ValueRef::Integer(seconds as i64),
         _ => ValueRef::Null,
     };
     let created_at = row.created_at.map_or(of_session, ValueRef::Integer);
     [
         ValueRef::Text(row.run_id.as_bytes()),
         ValueRef::Text(session.id.as_bytes()),
-        row.run_type.map_or(ValueRef::from(&session.session_type), |kind| ValueRef::Text(kind.as_bytes())),
+        row.run_type.map_or(session.session_type.value(), |kind| ValueRef::Text(kind.as_bytes())),
         text(&row.agent_id),
         text(&row.team_id),
         text(&row.workflow_id),
-        ValueRef::from(&session.user_id),
+        session.user_id.value(),
         text(&row.parent_run_id),
         text(&row.status),
         ValueRef::Integer(index),
@@ -130,9 +162,9 @@ fn each_session(
         };
         let session = Session {
             id: as_text(id).unwrap_or_default(),
-            user_id: row.get(2).unwrap_or(Value::Null),
-            session_type: row.get(3).unwrap_or(Value::Null),
-            created_at: row.get(4).unwrap_or(Value::Null),
+            user_id: Owned::of(row.get_ref(2)?),
+            session_type: Owned::of(row.get_ref(3)?),
+            created_at: Owned::of(row.get_ref(4)?),
         };
         let stored = match (unreadable, row.get_ref(6)?) {
             (Some(why), _) => Stored::Unreadable(why),
