@@ -199,6 +199,48 @@ fn keys_that_are_bytes_are_read_once() {
 }
 
 #[test]
+fn bytes_that_read_like_text_hide_no_rows() {
+    let v1 = source(Kind::Sqlite, "1.8.4");
+    // Texts, then bytes, which come after all text: pages end within either.
+    let tables =
+        [("agent_sessions", "session_id", "agent_id, memory, created_at"), ("user_memories", "id", "user_id, memory")];
+    for (table, id, columns) in tables {
+        v1.sql(&format!(
+            "DELETE FROM {table} WHERE rowid > (SELECT min(rowid) FROM {table});
+             UPDATE {table} SET {id} = 'text-100';
+             WITH RECURSIVE n(i) AS (SELECT 101 UNION ALL SELECT i + 1 FROM n WHERE i < 164)
+               INSERT INTO {table} ({id}, {columns})
+               SELECT iif(i < 145, 'text-' || i, CAST('blob-' || i AS BLOB)), {columns} FROM n, {table} WHERE {id} = 'text-100'"
+        ));
+    }
+    v1.sql(
+        "INSERT INTO agent_sessions (session_id, agent_id, memory, created_at)
+           SELECT CAST('text-101' AS BLOB), agent_id, memory, created_at FROM agent_sessions WHERE session_id = 'text-101'",
+    );
+    let target = Database::empty();
+    let report = target.run(&["v1-to-v2", "--storage", "--memory", "--from", &v1.url]);
+    for (table, to, id) in
+        [("agent_sessions", "agno_sessions", "session_id"), ("user_memories", "agno_memories", "memory_id")]
+    {
+        let account = report.converted.iter().find(|account| account.table == table).expect("an account");
+        let rows = v1.one(&format!("SELECT count(*) FROM {table}"));
+        assert!(account.is_balanced() && account.read.to_string() == rows, "{account:?}");
+        for (name, count) in [("text-", "45"), ("blob-", "20")] {
+            let sql = format!("SELECT count(*) FROM {to} WHERE CAST({id} AS TEXT) LIKE '{name}%'");
+            assert_eq!(target.one(&sql), count, "{to} {name}");
+        }
+    }
+    // One text and the bytes of it are one id in v2: the text has it.
+    assert_eq!(report.exit_code, 1);
+    let rejected: Vec<&str> =
+        report.converted.iter().flat_map(|account| &account.rejections).map(|(id, _)| id.as_str()).collect();
+    assert_eq!(rejected, ["text-101"]);
+    let proven = target.run(&["verify", "--from", &v1.url]);
+    let differences: u64 = proven.converted.iter().map(|account| account.differences.count).sum();
+    assert_eq!((proven.exit_code, differences), (4, 1));
+}
+
+#[test]
 fn no_target_is_made_for_nothing() {
     let target = Database::empty();
     let missing = target.folder().join("missing.db").to_str().expect("UTF-8").to_owned();

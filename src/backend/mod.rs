@@ -156,6 +156,9 @@ pub trait Dialect: Sync {
     /// A parameter that holds JSON text, as a value of a JSON column.
     fn of_text(&self, parameter: &str) -> String;
 
+    /// Whether a value is text, as a condition: others have an order of their own.
+    fn is_text(&self, column: &str) -> String;
+
     /// The key of a table was its primary key in every version: nothing turns it back.
     fn key_is_primary(&self) -> bool;
 

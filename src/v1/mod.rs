@@ -20,7 +20,7 @@ use account::Account;
 use anyhow::{Context, Result};
 use beside::{Beside, beside};
 use sink::{Rows, Sink, Taken, in_transaction};
-use source::{From, Kind, Table, memory_row, session_row};
+use source::{From, Kind, Table, memory_row, session_row, shares_key};
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
@@ -210,7 +210,7 @@ impl<'c> Converter<'c> {
                 let key = String::from_utf8_lossy(row.session_id.unwrap_or_default()).into_owned();
                 account.read += 1;
                 // In the order of ids: a table without a key may have one twice.
-                if previous.as_ref() == Some(&key) {
+                if previous.as_ref() == Some(&key) || shares_key(fields) {
                     account.reject(&key, SAME_ID);
                     return Ok(());
                 }
@@ -365,7 +365,7 @@ impl<'c> Converter<'c> {
             let last = table.page(&mut *self.sources[table.source], &from, &mut |fields| {
                 account.read += 1;
                 let key = fields.first().copied().flatten().map(<[u8]>::to_vec);
-                if previous == key {
+                if previous == key || shares_key(fields) {
                     account.reject(&String::from_utf8_lossy(&key.unwrap_or_default()), SAME_ID);
                     return Ok(());
                 }

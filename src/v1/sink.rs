@@ -106,16 +106,20 @@ impl Sink for Writing<'_> {
 
 impl Writing<'_> {
     fn sessions(&mut self, converted: Vec<Converted>, progress: &mut dyn Progress) -> Result<Taken> {
-        let ids: Vec<&str> = converted.iter().map(|converted| converted.session.session_id.as_str()).collect();
+        let wanted: Vec<&str> = converted.iter().map(|converted| converted.session.session_id.as_str()).collect();
         let there = match &self.targets.sessions {
-            Some(sessions) => sessions.sessions(self.backend, &ids)?,
+            Some(sessions) => sessions.sessions(self.backend, &wanted)?,
             None => HashMap::new(),
         };
         let mut taken = Taken::default();
         let mut batch = Vec::new();
+        let mut ids = HashSet::new();
         for converted in converted {
+            let is_second = !ids.insert(converted.session.session_id.clone());
             match there.get(&converted.session.session_id) {
                 Some(other) if is_same(other, &converted) => taken.already_there += 1,
+                // Two of a batch: the second would be lost.
+                None if is_second => taken.collided.push(converted.session.session_id),
                 Some(_) => taken.collided.push(converted.session.session_id),
                 None => {
                     taken.written += 1;

@@ -147,6 +147,17 @@ pub enum From {
     Row(u64),
 }
 
+/// The key of a row is text.
+const TEXT_KEY: &str = "1";
+
+/// The key is bytes or a number that reads like the key of another row: v2 has one text for both.
+const READS_LIKE_ANOTHER: &str = "2";
+
+/// Whether two rows have one key, as v2 writes it.
+pub fn shares_key(fields: Fields<'_>) -> bool {
+    fields.last().copied().flatten() == Some(READS_LIKE_ANOTHER.as_bytes())
+}
+
 /// Rows of a page. A page of a server comes whole: a row may be large.
 const PAGE: usize = 50;
 
@@ -167,7 +178,14 @@ impl Table {
             None => "NULL".to_owned(),
         };
         let columns = columns.iter().map(column).collect::<Vec<_>>().join(", ");
-        format!("SELECT {columns} FROM {}", dialect.table(&self.name))
+        let (table, key) = (dialect.table(&self.name), dialect.quote(self.key()));
+        // What kind of key it has comes last.
+        format!(
+            "SELECT {columns}, CASE WHEN {is_text} THEN '{TEXT_KEY}' \
+               WHEN EXISTS (SELECT 1 FROM {table} other WHERE other.{key} = CAST(one.{key} AS TEXT)) THEN '{READS_LIKE_ANOTHER}' \
+             END FROM {table} one",
+            is_text = dialect.is_text(&format!("one.{key}")),
+        )
     }
 
     /// Calls `each` with the next page of rows; returns where the page after it begins, `None` when there are no more.
@@ -186,8 +204,6 @@ impl Table {
             From::Row(rows) => (format!("{key} IS NOT NULL ORDER BY {key} LIMIT {PAGE} OFFSET {rows}"), Vec::new()),
         };
         let sql = format!("{} WHERE {rows}", self.select(backend));
-        // Servers have an order of their own, and keys that are text.
-        let by_bytes = backend.dialect().key_is_primary();
         let (mut rows, in_order) = match from {
             From::Start => (0, true),
             From::Key { rows, .. } => (*rows, true),
@@ -196,16 +212,11 @@ impl Table {
         let mut next = None;
         backend.scan(&sql, &parameters, &mut |fields| {
             let key = fields.first().copied().flatten().unwrap_or_default();
-            if let (From::Key { key: after, .. }, true) = (from, by_bytes)
-                && key <= after.as_bytes()
-            {
-                // Bytes are after all text: this row was had before, and every page would have it again.
-                next = Some(From::Row(rows));
-                return Ok(false);
-            }
             rows += 1;
+            let is_text = fields.last().copied().flatten() == Some(TEXT_KEY.as_bytes());
+            // Bytes that read like text are in another place of the order than that text.
             next = Some(match std::str::from_utf8(key) {
-                Ok(key) if in_order => From::Key { key: key.to_owned(), rows },
+                Ok(key) if in_order && is_text => From::Key { key: key.to_owned(), rows },
                 _ => From::Row(rows),
             });
             each(fields)?;

@@ -87,6 +87,10 @@ impl Dialect for Postgres {
         format!("CAST({parameter} AS jsonb)")
     }
 
+    fn is_text(&self, _: &str) -> String {
+        "true".to_owned()
+    }
+
     fn key_is_primary(&self) -> bool {
         false
     }

@@ -62,6 +62,10 @@ impl Dialect for Sqlite {
         parameter.to_owned()
     }
 
+    fn is_text(&self, column: &str) -> String {
+        format!("typeof({column}) = 'text'")
+    }
+
     fn key_is_primary(&self) -> bool {
         true
     }
