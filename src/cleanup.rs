@@ -9,6 +9,7 @@ use crate::plan::Action;
 use crate::progress::Event;
 use crate::report::{Outcome, StepReport, TableReport};
 use crate::schema::tables::TableType;
+use crate::schema::versions::newest;
 use crate::schema::{Column, MIGRATIONS, Move, Step};
 use crate::verify;
 use anyhow::Result;
@@ -23,7 +24,9 @@ pub const DIRECTION: &str = "cleanup";
 pub enum Unproven {
     /// It stays.
     Stays,
-    /// It is dropped, and what was lost is named (`--force`).
+    /// It is dropped when it holds no others than those that the plan named (`--force`, and somebody said yes to it).
+    Told,
+    /// It is dropped, and what was lost is named (`--force --yes`).
     Goes,
 }
 
@@ -36,9 +39,11 @@ fn retired(table_type: TableType) -> Option<Column> {
     })
 }
 
-/// Whether a table is of a version that uses the column.
+/// Whether a table is of a version that uses the column: known, and below the one that retires it.
 pub fn needs_column(table: &Found) -> bool {
-    retired(table.table_type).is_some() && !verify::is_at(table, Step::Move(Move::Runs))
+    retired(table.table_type).is_some()
+        && table.stamp.version().is_some_and(|stamp| stamp < newest())
+        && !verify::is_at(table, Step::Move(Move::Runs))
 }
 
 /// The sessions tables that keep the column, each with what its drop takes and what stands in the way.
@@ -65,7 +70,11 @@ pub fn plan(engine: &mut Engine<'_>, observed: &Observed, unproven: Unproven) ->
         engine.progress.on(Event::Table { name: table.name.clone(), work: "being verified".to_owned() });
         let compared = engine.backend.compare_runs(&table.name, runs, engine.progress);
         engine.progress.on(Event::TableDone);
-        verify::note(&mut report, compared?);
+        let compared = compared?;
+        if compared.is_impossible {
+            report.refusals.push(NOT_COMPARED.to_owned());
+        }
+        verify::note(&mut report, compared);
         if unproven == Unproven::Stays && !report.differences.is_empty() {
             report.refusals.push(not_proven(&report.differences, runs));
         }
@@ -84,6 +93,9 @@ pub fn plan(engine: &mut Engine<'_>, observed: &Observed, unproven: Unproven) ->
     }
     Ok(plans)
 }
+
+/// Nobody knows what a drop would lose: not even `--force` does it.
+const NOT_COMPARED: &str = "its column runs holds what JSONB cannot, so no run of it could be compared: agno-migrate up mends that, then run cleanup";
 
 fn not_proven(differences: &Differences, runs: &str) -> String {
     format!(
@@ -139,11 +151,19 @@ pub fn drop_column(engine: &mut Engine<'_>, planned: &TableReport, unproven: Unp
         let runs = table.runs.clone().unwrap_or_default();
         engine.backend.hold(&[&name, &runs])?;
         let compared = engine.backend.compare_runs(&name, &runs, engine.progress)?;
+        if compared.is_impossible {
+            return Err(Stop::Refused(NOT_COMPARED.to_owned()).into());
+        }
         report.differences = Differences::default();
         verify::note(report, compared);
         if !report.differences.is_empty() {
-            if unproven == Unproven::Stays {
-                return Err(Stop::Refused(not_proven(&report.differences, &runs)).into());
+            match unproven {
+                Unproven::Stays => return Err(Stop::Refused(not_proven(&report.differences, &runs)).into()),
+                Unproven::Told if report.differences != planned.differences => {
+                    let now = not_proven(&report.differences, &runs);
+                    return Err(Stop::Refused(format!("an app has written since you were asked, and now {now}")).into());
+                }
+                Unproven::Told | Unproven::Goes => {}
             }
             report.warnings.push(format!(
                 "{name}: {} went with the column, of {}",

@@ -61,6 +61,8 @@ pub struct Compared {
     pub changed: u64,
     /// What differs.
     pub differences: Differences,
+    /// Nothing could be compared: what differs is only why.
+    pub is_impossible: bool,
 }
 
 impl Compared {

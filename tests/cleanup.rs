@@ -132,25 +132,66 @@ fn what_would_be_lost_needs_someone_who_says_so() {
 }
 
 /// The role, or the database, may be set to read one state for a whole transaction: what an app writes before the table is held
-/// has to be seen all the same.
+/// has to be seen all the same, and what nobody was asked about does not go.
 #[test]
 fn a_run_that_comes_at_the_last_moment_is_seen() {
     for kind in kinds().into_iter().filter(|kind| *kind != Kind::Sqlite) {
-        let database = newest(kind, "2.9.0");
-        let name = database.url.rsplit_once('/').expect("a URL").1.to_owned();
-        database.sql(&format!("ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'repeatable read'"));
-        let mut app = support::postgres::connect(&database.url);
-        app.batch_execute("BEGIN; UPDATE agno_sessions SET runs = '[{\"run_id\": \"late\"}]' WHERE session_id = 'agent-1'")
+        for words in [["cleanup", "--yes"], ["cleanup", "--force"]] {
+            let database = newest(kind, "2.9.0");
+            let name = database.url.rsplit_once('/').expect("a URL").1.to_owned();
+            database.sql(&format!("ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'repeatable read'"));
+            let mut app = support::postgres::connect(&database.url);
+            let mut onlooker = support::postgres::connect(&database.url);
+            app.batch_execute(
+                "BEGIN; UPDATE agno_sessions SET runs = '[{\"run_id\": \"late\"}]' WHERE session_id = 'agent-1'",
+            )
             .expect("writes");
-        let report = std::thread::scope(|scope| {
-            let cleaning = scope.spawn(|| database.run(&["cleanup", "--yes", "--lock-wait", "30"]));
-            std::thread::sleep(Duration::from_secs(2));
-            app.batch_execute("COMMIT").expect("commits");
-            cleaning.join().expect("ends")
-        });
+            let report = std::thread::scope(|scope| {
+                let cleaning = scope.spawn(|| {
+                    let words = words.into_iter().chain(["--db", &database.url, "--lock-wait", "60"]);
+                    let cli = Cli::try_parse_from(["agno-migrate"].into_iter().chain(words)).expect("arguments");
+                    commands::run(&cli, &mut Silent, &mut |_| Ok(Answer::Nobody))
+                });
+                // It has planned, and waits for the app.
+                let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'agno_sessions'::regclass";
+                while onlooker.query_one(waits, &[]).expect("looks").get::<_, i64>(0) == 0 {
+                    assert!(!cleaning.is_finished(), "it did not wait");
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                app.batch_execute("COMMIT").expect("commits");
+                cleaning.join().expect("ends")
+            });
+            let why = report.failure.unwrap_or_default();
+            assert!(report.exit_code == 6 && why.contains("agent-1"), "{} {why}", report.exit_code);
+            assert!(database.shape("agno_sessions").iter().any(|fact| fact.starts_with("column runs ")));
+        }
+    }
+}
+
+/// What JSONB cannot hold keeps the server from comparing at all: nobody can say what a drop would lose.
+#[test]
+fn what_could_not_be_compared_is_not_dropped() {
+    for kind in kinds().into_iter().filter(|kind| *kind != Kind::Sqlite) {
+        let database = newest(kind, "2.9.0");
+        database.sql(
+            "ALTER TABLE agno_sessions ALTER COLUMN runs TYPE json;
+             UPDATE agno_sessions SET runs = '[{\"run_id\": \"a\", \"content\": \"\\u0000\"}]' WHERE session_id = 'agent-1';
+             UPDATE agno_sessions SET runs = '[{\"run_id\": \"b\", \"content\": \"\\ud83d\\ude00\"}]' WHERE session_id = 'team-0'",
+        );
+        let report = database.run(&["cleanup", "--force", "--yes"]);
         let why = report.failure.unwrap_or_default();
-        assert!(report.exit_code == 6 && why.contains("agent-1"), "{} {why}", report.exit_code);
+        assert!(report.exit_code == 6 && why.contains("no run of it could be compared"), "{why}");
         assert!(database.shape("agno_sessions").iter().any(|fact| fact.starts_with("column runs ")));
+        let report = database.run(&["verify"]);
+        let named: Vec<Option<&str>> = report
+            .tables
+            .iter()
+            .filter(|table| table.name == "agno_sessions")
+            .flat_map(|table| &table.differences.named)
+            .filter(|difference| difference.what.contains("JSONB cannot"))
+            .map(|difference| difference.id.as_deref())
+            .collect();
+        assert_eq!((report.exit_code, named), (4, vec![Some("agent-1")]), "a pair of surrogates is no fault");
     }
 }
 

@@ -296,3 +296,22 @@ fn what_the_server_cannot_compare_is_named() {
         assert_eq!(found, ["agno_sessions: agent-1 runs[0]: run a is only in the old column"]);
     }
 }
+
+/// A run may say what kind it is by a name alone, and an empty id says nothing.
+#[test]
+fn the_kind_of_a_run_is_compared_when_the_run_says_it() {
+    for kind in kinds() {
+        let database = kind.of("2.9.0");
+        database.sql(
+            "INSERT INTO agno_sessions (session_id, session_type, runs, created_at) VALUES
+               ('kinds', 'team', '[{\"run_id\": \"named\", \"agent_name\": \"x\"}, {\"run_id\": \"empty\", \"agent_id\": \"\"}]', 5)",
+        );
+        database.ok(&["up"]);
+        database.sql("UPDATE agno_sessions SET session_type = 'workflow' WHERE session_id = 'kinds'");
+        database.ok(&["verify"]);
+        database.sql("UPDATE agno_runs SET run_type = 'workflow' WHERE run_id = 'named'");
+        let report = database.run(&["verify"]);
+        assert_eq!(report.exit_code, 4, "{:?}", report.failure);
+        assert!(differences(&report).concat().contains("run named has another run_type"), "{:?}", differences(&report));
+    }
+}

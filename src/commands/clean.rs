@@ -22,7 +22,12 @@ pub(super) struct Cleaning<'c> {
 impl<'c> Cleaning<'c> {
     /// By the flags of the command.
     pub(super) fn new(force: bool, vacuum: bool, yes: bool, backup: &'c Backup) -> Cleaning<'c> {
-        Cleaning { unproven: if force { Unproven::Goes } else { Unproven::Stays }, vacuum, yes, backup }
+        let unproven = match (force, yes) {
+            (false, _) => Unproven::Stays,
+            (true, false) => Unproven::Told,
+            (true, true) => Unproven::Goes,
+        };
+        Cleaning { unproven, vacuum, yes, backup }
     }
 }
 

@@ -234,13 +234,32 @@ fn is_encoded(text: &[u8], of: &str) -> bool {
 
 fn same_value(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        // 1.0 and 1, 1e5 and 100000; never two integers, of which a float has only the first digits.
-        (Value::Number(a), Value::Number(b)) => a == b || ((a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64()),
+        // 1.0 and 1, 1e5 and 100000; by every digit, of which a float has only the first.
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.to_string(), b.to_string());
+            a == b || decimal(&a).is_some_and(|digits| decimal(&b) == Some(digits))
+        }
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b)),
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same_value(a, b)))
         }
         (a, b) => a == b,
+    }
+}
+
+/// A JSON number as its sign, its digits without zeros around them, and the power of ten behind them; `None`: a power beyond
+/// all use.
+fn decimal(number: &str) -> Option<(bool, String, i64)> {
+    let (is_negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
+    let (digits, power) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = format!("{whole}{part}");
+    let digits = all.trim_end_matches('0');
+    let behind = i64::try_from(all.len() - digits.len()).ok()? - i64::try_from(part.len()).ok()?;
+    let power = power.parse::<i64>().ok()?.checked_add(behind)?;
+    match digits.trim_start_matches('0') {
+        "" => Some((false, String::new(), 0)),
+        digits => Some((is_negative, digits.to_owned(), power)),
     }
 }
 
@@ -267,6 +286,11 @@ mod tests {
         assert!(same(r#""text""#, r#""text""#));
         assert!(same(r#""{\"s\": NaN}""#, r#"{"s": NaN}"#));
         assert!(!same("1234567890123456789", "1234567890123456780"));
+        assert!(
+            !same("9007199254740993", "9007199254740992.0") && !same("0.12345678901234567891", "0.12345678901234567799")
+        );
+        assert!(same("-0.0", "0") && same("1200", "1.2E+3") && same("0.0120", "12e-3") && same("1e500", "10.0e499"));
+        assert!(!same("-1", "1") && !same("1e500", "1e501") && !same("1e99999999999999999999", "2e99999999999999999999"));
         assert!(!same(r#""123""#, "123") && !same(r#""null""#, "null"));
         assert!(!same(r#"{"a": 1}"#, r#"{"a": 2}"#));
         assert!(!same(r#"{"a": 1}"#, r#"{"a": 1, "b": 2}"#));

@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::json::{self, ABOUT_DATA};
-use super::runs::Tables;
+use super::runs::{self, Tables};
 use crate::difference::{Compared, Difference, RunDiffers};
 use crate::error::Stop;
 use crate::progress::{Event, Progress, interrupted};
@@ -10,20 +10,23 @@ use anyhow::Result;
 use std::collections::HashSet;
 
 /// What of a row is held against its run, besides the payload, and when: what the run says itself. What comes from its session may
-/// have changed there since. The place is compared as an order: runs that the app deleted
-/// leave holes.
-const COMPARED: [(&str, &str); 7] = [
-    ("run_type", "coalesce(w.agent_id, w.team_id, w.workflow_id) IS NOT NULL"),
-    ("agent_id", "true"),
-    ("team_id", "true"),
-    ("workflow_id", "true"),
-    ("parent_run_id", "true"),
-    ("status", "true"),
-    (
-        "created_at",
-        "CASE jsonb_typeof(w.run_data -> 'created_at') WHEN 'number' THEN (w.run_data -> 'created_at')::numeric >= 1 ELSE false END",
-    ),
-];
+/// have changed there since. The place is compared as an order: runs that the app deleted leave holes.
+fn compared_columns() -> [(&'static str, String); 7] {
+    let always = || "true".to_owned();
+    [
+        ("run_type", format!("({}) IS NOT NULL", runs::run_type("w.run_data"))),
+        ("agent_id", always()),
+        ("team_id", always()),
+        ("workflow_id", always()),
+        ("parent_run_id", always()),
+        ("status", always()),
+        (
+            "created_at",
+            "CASE jsonb_typeof(w.run_data -> 'created_at') WHEN 'number' THEN (w.run_data -> 'created_at')::numeric >= 1 ELSE false END"
+                .to_owned(),
+        ),
+    ]
+}
 
 const NO_OBJECT: &str = "is no object";
 
@@ -36,7 +39,7 @@ pub fn compare(tables: &Tables<'_>, client: &mut Client, progress: &mut dyn Prog
         Ok(())
     })?;
     if !is_readable {
-        compared = Compared::default();
+        compared = Compared { is_impossible: true, ..Compared::default() };
         name_unreadable(tables, client, &mut compared)?;
     }
     Ok(compared)
@@ -44,13 +47,7 @@ pub fn compare(tables: &Tables<'_>, client: &mut Client, progress: &mut dyn Prog
 
 /// The server said that a value is no JSONB; says which.
 fn name_unreadable(tables: &Tables<'_>, client: &mut Client, compared: &mut Compared) -> Result<()> {
-    let column = "runs".to_owned();
-    let mendable =
-        format!("SELECT session_id::text FROM {} WHERE runs IS NOT NULL AND {}", tables.sessions, json::suspicious(&column));
-    let mut sessions: Vec<String> = client.query(&mendable, &[])?.into_iter().flatten().flatten().collect();
-    sessions.extend(json::unconvertible(client, &tables.sessions, "session_id", &[column])?);
-    sessions.sort();
-    sessions.dedup();
+    let sessions = json::not_jsonb(client, &tables.sessions, "session_id", &["runs".to_owned()])?;
     let difference = |id: Option<String>, whose: &str| Difference {
         id,
         item: None,
@@ -68,7 +65,7 @@ fn compare_readable(tables: &Tables<'_>, client: &mut Client, progress: &mut dyn
     let total = client.one(&format!("SELECT count(*) FROM {}", tables.sessions), &[])?.unwrap_or_default();
     progress.on(Event::Rows { name: tables.sessions_name.to_owned(), total: total.parse().unwrap_or(0) });
     // `up` writes both times the same: a run that the app changed later, and that is one still, counts as it is.
-    let columns = COMPARED
+    let columns = compared_columns()
         .map(|(column, when)| format!("CASE WHEN {when} AND w.{column} IS DISTINCT FROM r.{column} THEN '{column}' END"))
         .join(", ");
     // OFFSET 0: payloads are compared before the rows are sorted, and do not go along.

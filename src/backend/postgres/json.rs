@@ -8,7 +8,7 @@ use anyhow::Result;
 
 /// Whether a value of the column may have an escape that JSONB refuses. Cheap enough for every row; what is found is looked at
 /// closely.
-pub fn suspicious(column: &str) -> String {
+fn suspicious(column: &str) -> String {
     format!("({column}::text ~ '\\\\u(0000|[dD][89abAB][0-9a-fA-F][0-9a-fA-F])' OR {column}::text ~ '\\\\u[dD][c-fC-F]')")
 }
 
@@ -26,6 +26,18 @@ pub const ABOUT_DATA: &str = "22 54";
 
 /// The keys of rows that cannot become JSONB, not even mended. `columns` are quoted.
 pub fn unconvertible(client: &mut Client, table: &str, key: &str, columns: &[String]) -> Result<Vec<String>> {
+    failing(client, table, key, columns, is_mendable)
+}
+
+/// The keys of rows that cannot become JSONB as they are. `columns` are quoted.
+pub fn not_jsonb(client: &mut Client, table: &str, key: &str, columns: &[String]) -> Result<Vec<String>> {
+    failing(client, table, key, columns, is_jsonb)
+}
+
+/// A close look at one value: table, key, column, the key's value.
+type Closely = fn(&mut Client, &str, &str, &str, &str) -> Result<bool>;
+
+fn failing(client: &mut Client, table: &str, key: &str, columns: &[String], is_well: Closely) -> Result<Vec<String>> {
     if all_convertible(client, table, columns)? {
         return Ok(Vec::new());
     }
@@ -46,7 +58,7 @@ pub fn unconvertible(client: &mut Client, table: &str, key: &str, columns: &[Str
             let values = [from.as_deref().map_or(Value::Null, Value::from), end.as_str().into()];
             if !client.attempt(ABOUT_DATA, |client| client.query(&tried, &values).map(|_| ()))? {
                 for id in &page {
-                    if !is_mendable(client, table, key, column, id)? {
+                    if !is_well(client, table, key, column, id)? {
                         bad.push(id.clone());
                     }
                 }
@@ -58,10 +70,14 @@ pub fn unconvertible(client: &mut Client, table: &str, key: &str, columns: &[Str
     Ok(bad)
 }
 
+fn is_jsonb(client: &mut Client, table: &str, key: &str, column: &str, id: &str) -> Result<bool> {
+    let as_it_is = format!("SELECT {column}::jsonb IS NULL FROM {table} WHERE {key} = $1");
+    client.attempt(ABOUT_DATA, |client| client.ask(&as_it_is, &[id]).map(|_| ()))
+}
+
 /// Whether a value can become JSONB as it is, or mended.
 fn is_mendable(client: &mut Client, table: &str, key: &str, column: &str, id: &str) -> Result<bool> {
-    let as_it_is = format!("SELECT {column}::jsonb IS NULL FROM {table} WHERE {key} = $1");
-    if client.attempt(ABOUT_DATA, |client| client.ask(&as_it_is, &[id]).map(|_| ()))? {
+    if is_jsonb(client, table, key, column, id)? {
         return Ok(true);
     }
     let text = client.one(&format!("SELECT {column}::text FROM {table} WHERE {key} = $1"), &[id])?.unwrap_or_default();

@@ -93,10 +93,11 @@ impl PostgresBackend {
     fn write_anew(&mut self, table: &str, quoted: &str, progress: &mut dyn Progress) -> Result<()> {
         let started = Instant::now();
         loop {
-            // It takes no part in a transaction, so the setting cannot either.
-            self.client.run(&format!("SET lock_timeout = {}", self.lock_timeout.as_millis().max(1)))?;
+            // It takes no part in a transaction, so the settings cannot either. A role may be limited to short statements.
+            let lock_timeout = self.lock_timeout.as_millis().max(1);
+            self.client.run(&format!("SET lock_timeout = {lock_timeout}; SET statement_timeout = 0"))?;
             let written = self.client.run(&format!("VACUUM (FULL) {quoted}"));
-            self.client.run("RESET lock_timeout")?;
+            self.client.run("RESET lock_timeout; RESET statement_timeout")?;
             let Err(error) = written else { return Ok(()) };
             if !matches!(error.downcast_ref(), Some(Stop::Busy(_))) || interrupted() {
                 return Err(error);

@@ -27,6 +27,16 @@ struct Bare {
     required: Vec<String>,
 }
 
+/// What kind of run the object says it is; NULL: it does not. Source: `get_run_type` as `src/convert/runs.rs` has it.
+pub(super) fn run_type(run: &str) -> String {
+    // True as Python sees an id or a name.
+    let filled =
+        |key: String| format!("coalesce({run} -> '{key}', 'null') NOT IN ('null', '\"\"', 'false', '0', '[]', '{{}}')");
+    let kinds = ["agent", "team", "workflow"]
+        .map(|kind| format!("WHEN {} OR {} THEN '{kind}'", filled(format!("{kind}_id")), filled(format!("{kind}_name"))));
+    format!("CASE {} END", kinds.join(" "))
+}
+
 impl<'d> Tables<'d> {
     /// Of these names.
     pub fn new(dialect: &'d Postgres, sessions: &'d str, runs: &'d str) -> Tables<'d> {
@@ -81,23 +91,15 @@ impl<'d> Tables<'d> {
 
     /// The rows of all elements; those that cannot be rows have no run_id.
     pub(super) fn rows(&self) -> String {
-        // True as Python sees an id or a name.
-        let filled =
-            |key: &str| format!("coalesce(e.run -> '{key}', 'null') NOT IN ('null', '\"\"', 'false', '0', '[]', '{{}}')");
         let id = |key: &str| {
             format!("CASE WHEN jsonb_typeof(e.run -> '{key}') IN ('string', 'number') THEN e.run ->> '{key}' END")
         };
-        let kind = ["agent", "team", "workflow"]
-            .map(|kind| {
-                format!("WHEN {} OR {} THEN '{kind}'", filled(&format!("{kind}_id")), filled(&format!("{kind}_name")))
-            })
-            .join(" ");
         let created = "CASE WHEN jsonb_typeof(e.run -> 'created_at') = 'number' \
                             AND (e.run -> 'created_at')::numeric >= 1 AND (e.run -> 'created_at')::numeric < 9223372036854775807 \
                        THEN trunc((e.run -> 'created_at')::numeric)::bigint ELSE s.created_at END";
         format!(
             "SELECT ({run_id})::varchar AS run_id, s.session_id::varchar AS session_id, \
-                    (CASE {kind} ELSE s.session_type END)::varchar AS run_type, \
+                    coalesce({kind}, s.session_type)::varchar AS run_type, \
                     ({agent})::varchar AS agent_id, ({team})::varchar AS team_id, ({workflow})::varchar AS workflow_id, \
                     s.user_id::varchar AS user_id, ({parent})::varchar AS parent_run_id, \
                     (CASE WHEN jsonb_typeof(e.run -> 'status') = 'string' THEN e.run ->> 'status' END)::varchar AS status, \
@@ -106,6 +108,7 @@ impl<'d> Tables<'d> {
                     CASE jsonb_typeof(s.runs::jsonb) WHEN 'array' THEN s.runs::jsonb WHEN 'null' THEN '[]'::jsonb ELSE '[null]'::jsonb END \
                   ) WITH ORDINALITY AS e(run, n) \
              WHERE s.runs IS NOT NULL",
+            kind = run_type("e.run"),
             run_id = id("run_id"),
             agent = id("agent_id"),
             team = id("team_id"),

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tempfile::NamedTempFile;
 
 /// Pages a step copies: between two steps progress is told and Ctrl-C is heard.
 const PAGES_A_STEP: i32 = 2000;
@@ -33,7 +34,7 @@ fn size(connection: &Connection) -> Result<(u64, u64)> {
 }
 
 /// Copies the database with what is in its log, as it is at the first moment, and lets others read meanwhile. The copy has
-/// another name until it is whole.
+/// a name of its own until it is whole.
 pub fn backup(
     connection: &Connection,
     path: &Path,
@@ -41,7 +42,8 @@ pub fn backup(
     wait: Duration,
     progress: &mut dyn Progress,
 ) -> Result<PathBuf> {
-    let target = target(path, to);
+    let mut names = names(path, to);
+    let target = names.next().unwrap_or_default();
     let shown = target.display();
     if target.exists() {
         return Err(
@@ -54,32 +56,59 @@ pub fn backup(
     }
     // A state that stays: without it the copy would begin again whenever the app writes.
     connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")?;
-    let copied = copy(connection, path, &target, wait, progress);
+    let filled = fill(connection, path, &target, wait, progress);
     connection.execute_batch("ROLLBACK")?;
-    copied.with_context(|| format!("the backup {shown}"))?;
-    Ok(target)
+    let named = filled.and_then(|partial| name_it(partial, target.clone(), &mut names));
+    named.with_context(|| format!("the backup {shown}"))
 }
 
-fn target(path: &Path, to: Option<&Path>) -> PathBuf {
+/// The name of a backup, and those that it may have as well.
+fn names(path: &Path, to: Option<&Path>) -> Box<dyn Iterator<Item = PathBuf>> {
     let folder = match to {
         Some(folder) if folder.is_dir() => folder.to_owned(),
-        Some(file) => return file.to_owned(),
+        Some(file) => return Box::new(std::iter::once(file.to_owned())),
         None => path.with_file_name(""),
     };
+    let file = path.file_name().unwrap_or_default().to_owned();
     let time = ZonedDateTime::now().strftime("%Y%m%dT%H%M%S").to_string();
     // Several in a second have names of their own.
-    let names = std::iter::once(time.clone()).chain((2..).map(|n| format!("{time}-{n}")));
-    let files = names.map(|end| {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
+    let ends = std::iter::once(time.clone()).chain((2..).map(move |n| format!("{time}-{n}")));
+    let files = ends.map(move |end| {
+        let mut name = file.clone();
         name.push(format!(".backup-{end}"));
         folder.join(name)
     });
-    files.into_iter().find(|file| !file.exists()).unwrap_or_default()
+    Box::new(files.filter(|file| !file.exists()))
 }
 
-fn copy(connection: &Connection, path: &Path, target: &Path, wait: Duration, progress: &mut dyn Progress) -> Result<()> {
+/// Gives the copy its name, or the next one when something has that by now.
+fn name_it(mut partial: NamedTempFile, mut target: PathBuf, names: &mut dyn Iterator<Item = PathBuf>) -> Result<PathBuf> {
+    while let Err(failed) = partial.persist_noclobber(&target) {
+        if failed.error.kind() != std::io::ErrorKind::AlreadyExists {
+            return Err(anyhow!(failed.error).context(format!("cannot name it {}", target.display())));
+        }
+        target = names
+            .next()
+            .ok_or_else(|| Stop::Refused("something has its name by now: name another with --backup PATH".to_owned()))?;
+        partial = failed.file;
+    }
+    // The name is on the disk before anything is changed.
+    let folder = fs::File::open(folder_of(&target)?).and_then(|folder| folder.sync_all());
+    folder.context("cannot write its folder to the disk")?;
+    Ok(target)
+}
+
+/// Copies the database to a new file beside `target`, which goes away again unless it is given a name.
+fn fill(
+    connection: &Connection,
+    path: &Path,
+    target: &Path,
+    wait: Duration,
+    progress: &mut dyn Progress,
+) -> Result<NamedTempFile> {
+    let folder = folder_of(target)?;
     let (needed, _) = size(connection)?;
-    let free = free(&folder_of(target)?)?;
+    let free = free(&folder)?;
     if free < needed {
         return Err(Stop::Refused(format!(
             "it needs {} MB and {} MB are free on its disk: make room, or name another place with --backup PATH",
@@ -88,40 +117,15 @@ fn copy(connection: &Connection, path: &Path, target: &Path, wait: Duration, pro
         ))
         .into());
     }
-    let mut name = target.as_os_str().to_owned();
-    // Its own: another backup may be at work beside it.
-    name.push(format!(".partial-{}", std::process::id()));
-    let partial = PathBuf::from(name);
-    let filled = fill(connection, path, &partial, wait, progress);
-    if filled.is_err() {
-        let _ = fs::remove_file(&partial);
-        return filled;
-    }
-    name_it(&partial, target)?;
-    // The name is on the disk before anything is changed.
-    fs::File::open(folder_of(target)?).and_then(|folder| folder.sync_all()).context("cannot write its folder to the disk")
-}
-
-/// Gives the copy its name, unless something has it.
-fn name_it(partial: &Path, target: &Path) -> Result<()> {
-    let linked = fs::hard_link(partial, target);
-    let named = match linked {
-        Ok(()) => fs::remove_file(partial),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            let _ = fs::remove_file(partial);
-            return Err(Stop::Refused("something has its name by now: name another with --backup PATH".to_owned()).into());
-        }
-        // File systems without links.
-        Err(_) => fs::rename(partial, target),
-    };
-    named.with_context(|| format!("cannot name it {}", target.display()))
-}
-
-fn fill(connection: &Connection, path: &Path, partial: &Path, wait: Duration, progress: &mut dyn Progress) -> Result<()> {
-    fs::File::create_new(partial).with_context(|| format!("cannot make {}", partial.display()))?;
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(".partial-");
+    let partial = tempfile::Builder::new().prefix(&name).tempfile_in(&folder);
+    let partial = partial.with_context(|| format!("cannot make a file in {}", folder.display()))?;
     // Who may not read the database may not read its copy.
-    fs::set_permissions(partial, fs::metadata(path)?.permissions())?;
-    let mut copy = connect(partial, OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
+    partial.as_file().set_permissions(fs::metadata(path)?.permissions())?;
+    let mut copy = connect(partial.path(), OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
+    // A copy that is cut off is never used: nothing has to bring it back.
+    copy.pragma_update(None, "journal_mode", "OFF")?;
     let mut busy_since: Option<Instant> = None;
     let backup = Backup::new(connection, &mut copy)?;
     progress.on(Event::Table { name: path.display().to_string(), work: "being backed up".to_owned() });
@@ -153,7 +157,8 @@ fn fill(connection: &Connection, path: &Path, partial: &Path, wait: Duration, pr
     progress.on(Event::TableDone);
     copy.close().map_err(|(_, error)| anyhow!(error))?;
     // SQLite has written the pages to the disk; the rights and the length too, then.
-    fs::File::open(partial).and_then(|file| file.sync_all()).context("cannot write it to the disk")
+    partial.as_file().sync_all().context("cannot write it to the disk")?;
+    Ok(partial)
 }
 
 /// Writes the file anew without the pages that nothing uses.
