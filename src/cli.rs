@@ -3,6 +3,7 @@
 use crate::backend::url::DEFAULT_URL;
 use crate::backend::{Access, DEFAULT_SCHEMA, Opening};
 use crate::discover::Named;
+use crate::environment::variable;
 use crate::error::Stop;
 use crate::schema::Target;
 use crate::schema::release::{self, NEWEST_RELEASE};
@@ -10,7 +11,7 @@ use crate::schema::tables::{KNOWN, TableType, VERSIONS_TABLE};
 use crate::v1::source::Kind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -177,20 +178,28 @@ pub enum Command {
 /// A copy made before anything is changed.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Backup {
-    /// Copy the SQLite file before it is changed: to PATH, into the folder PATH, or without PATH (or with true) beside it
-    #[arg(long = "backup", value_name = "PATH", num_args = 0..=1, default_missing_value = "true", env = "AGNO_MIGRATE_BACKUP")]
-    path: Option<String>,
+    /// Copy the SQLite file before it is changed: to PATH, into the folder PATH, or without PATH beside it [env:
+    /// AGNO_MIGRATE_BACKUP, a PATH or true]
+    #[arg(long = "backup", value_name = "PATH", num_args = 0..=1)]
+    path: Option<Option<PathBuf>>,
 }
 
 impl Backup {
     /// `None`: no copy is wanted; an inner `None`: beside the file.
-    pub fn wanted(&self) -> Option<Option<&Path>> {
-        match self.path.as_deref()? {
-            // A variable is switched as those of flags are; a file of such a name is ./true.
-            "" | "false" | "0" => None,
-            "true" | "1" => Some(None),
-            path => Some(Some(Path::new(path))),
+    ///
+    /// # Errors
+    /// [`Stop::Usage`] for a variable that is no text.
+    pub fn wanted(&self) -> Result<Option<Option<PathBuf>>, Stop> {
+        if self.path.is_some() {
+            return Ok(self.path.clone());
         }
+        let of_environment = variable("AGNO_MIGRATE_BACKUP")?;
+        Ok(of_environment.and_then(|value| match value.to_ascii_lowercase().as_str() {
+            // Switched as the variables of flags are; a file of such a name is ./true.
+            "0" | "n" | "no" | "f" | "false" | "off" => None,
+            "1" | "y" | "yes" | "t" | "true" | "on" => Some(None),
+            _ => Some(Some(PathBuf::from(value))),
+        }))
     }
 }
 
@@ -278,7 +287,8 @@ impl Cli {
             Command::V1ToV2 { .. } => vec![self.options.url()?],
             _ => self.options.databases()?,
         };
-        if let (2.., Some(Some(file))) = (databases.len(), self.backup().and_then(Backup::wanted))
+        let backup = self.backup().map(Backup::wanted).transpose()?.flatten();
+        if let (2.., Some(Some(file))) = (databases.len(), backup)
             && !file.is_dir()
         {
             return Err(Stop::Usage(format!(
@@ -303,13 +313,17 @@ impl Options {
     /// # Errors
     /// A list that cannot be read, or names none.
     pub fn databases(&self) -> Result<Vec<String>, Stop> {
-        let of_environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let mut databases: Vec<String> = self.db.iter().filter(|url| !url.is_empty()).cloned().collect();
-        let list = self.db_file.clone().or_else(|| {
-            let file = of_environment("AGNO_DB_FILE").filter(|_| databases.is_empty());
-            file.map(PathBuf::from)
-        });
+        let list = match &self.db_file {
+            None if databases.is_empty() => variable("AGNO_DB_FILE")?.map(PathBuf::from),
+            said => said.clone(),
+        };
         if let Some(list) = list {
+            if list.to_string_lossy().contains("://") {
+                return Err(Stop::Usage(
+                    "--db-file and AGNO_DB_FILE name a file with URLs in it: a URL is for --db".to_owned(),
+                ));
+            }
             let usage = |why: String| Stop::Usage(format!("--db-file {}: {why}", list.display()));
             let text = std::fs::read_to_string(&list).map_err(|error| usage(format!("cannot be read: {error}")))?;
             let before = databases.len();
@@ -325,7 +339,10 @@ impl Options {
             }
         }
         if databases.is_empty() {
-            let url = of_environment("AGNO_DB_URL").or_else(|| of_environment("DATABASE_URL"));
+            let url = match variable("AGNO_DB_URL")? {
+                None => variable("DATABASE_URL")?,
+                said => said,
+            };
             databases.push(url.unwrap_or_else(|| DEFAULT_URL.to_owned()));
         }
         Ok(databases)

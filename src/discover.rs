@@ -108,8 +108,8 @@ fn judge(shape: &Shape, table_type: TableType) -> Result<(), Option<String>> {
     if shape.is_unique(known.key) { Ok(()) } else { Err(Some(format!("{} is not its key", known.key.join(", ")))) }
 }
 
-/// Whether only the key is missing.
-fn has_columns(shape: &Shape, table_type: TableType) -> bool {
+/// Whether a table has all columns of a type: at most the key is missing.
+pub fn has_columns(shape: &Shape, table_type: TableType) -> bool {
     let known = table_type.known();
     known.key.iter().chain(known.columns).all(|column| shape.column(column).is_some())
 }

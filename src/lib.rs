@@ -13,6 +13,7 @@ pub mod convert;
 pub mod difference;
 pub mod discover;
 pub mod engine;
+pub mod environment;
 pub mod error;
 pub mod guards;
 pub mod plan;

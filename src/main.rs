@@ -2,6 +2,7 @@
 
 use agno_migrate::cli::{Cli, Colors, Command};
 use agno_migrate::commands::{self, Answer};
+use agno_migrate::environment;
 use agno_migrate::progress::{self, Progress, Silent};
 use agno_migrate::report::Report;
 use agno_migrate::terminal::{self, plain};
@@ -17,11 +18,19 @@ fn main() -> ExitCode {
         }
         progress::interrupt();
     });
-    let command = Cli::command().color(colors_of_arguments());
+    let command = environment::heeded(Cli::command().color(colors_of_arguments()));
     let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            let said = error.render().to_string();
+            match environment::without_urls(said.clone(), environment::words()) {
+                safe if safe != said => {
+                    let _ = write!(io::stderr(), "{safe}");
+                }
+                _ => {
+                    let _ = error.print();
+                }
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
@@ -65,7 +74,7 @@ fn main() -> ExitCode {
 fn run_each(cli: &Cli, databases: &[String]) -> Vec<Report> {
     let watched = terminal::is_watched() && !cli.options.no_progress && !cli.options.quiet && !cli.options.json;
     let mut reports = Vec::new();
-    for url in databases {
+    for (at, url) in databases.iter().enumerate() {
         let one = Cli { options: cli.options.for_one(url), command: cli.command.clone() };
         let mut progress: Box<dyn Progress> = if watched { Box::new(terminal::Bars::new()) } else { Box::new(Silent) };
         let mut report = commands::run(&one, &mut *progress, &mut |question| {
@@ -77,6 +86,10 @@ fn run_each(cli: &Cli, databases: &[String]) -> Vec<Report> {
         });
         drop(progress);
         let is_one_of_many = databases.len() > 1;
+        if is_one_of_many && report.database.is_empty() {
+            // What is wrong with its URL is said, and not the URL.
+            report.database = format!("database {} of {}", at + 1, databases.len());
+        }
         if is_one_of_many && !cli.options.json {
             print(format!("== {}\n", plain(&report.database)).as_bytes());
         }
@@ -94,7 +107,7 @@ fn run_each(cli: &Cli, databases: &[String]) -> Vec<Report> {
 
 /// clap needs to know about colours before it has read the arguments.
 fn colors_of_arguments() -> clap::ColorChoice {
-    let arguments: Vec<String> = std::env::args().collect();
+    let arguments: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let said = arguments.iter().enumerate().find_map(|(at, argument)| match argument.strip_prefix("--color") {
         Some("") => arguments.get(at + 1).map(String::as_str),
         Some(rest) => rest.strip_prefix('='),
@@ -111,7 +124,10 @@ fn colors_of_arguments() -> clap::ColorChoice {
 fn print(text: &[u8]) -> ExitCode {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "error: cannot write the result: {error}");
+            ExitCode::FAILURE
+        }
         _ => ExitCode::SUCCESS,
     }
 }

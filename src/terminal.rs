@@ -1,9 +1,12 @@
 //! What a person sees while waiting, and colours. The only file that knows terminals.
 
-use crate::progress::{Event, Progress};
+use crate::error::Stop;
+use crate::progress::{Event, Progress, interrupted};
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// Progress bars on stderr.
@@ -84,12 +87,25 @@ pub fn can_ask() -> bool {
 }
 
 /// Asks a question on stderr and reads a line; anything but yes is no.
-pub fn ask(question: &str) -> std::io::Result<bool> {
+///
+/// # Errors
+/// [`Stop::Interrupted`] as soon as that is so; a terminal that is gone.
+pub fn ask(question: &str) -> Result<bool> {
     eprint!("{} [y/N] ", plain(question));
     std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    // Reading goes on after a signal: another thread does it, and this one hears Ctrl-C.
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut answer = String::new();
+        sender.send(std::io::stdin().read_line(&mut answer).map(|_| answer))
+    });
+    loop {
+        match receiver.recv_timeout(Duration::from_millis(50)) {
+            Ok(answer) => return Ok(matches!(answer?.trim().to_ascii_lowercase().as_str(), "y" | "yes")),
+            Err(RecvTimeoutError::Timeout) if !interrupted() => {}
+            Err(_) => return Err(Stop::Interrupted.into()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ fn a_backup_takes_nothing_of_others() {
 
 #[test]
 fn the_variable_of_backup_is_switched_like_a_flag() {
-    for (value, copies) in [("", 0), ("false", 0), ("0", 0), ("true", 1), ("1", 1)] {
+    for (value, copies) in [("", 0), ("false", 0), ("0", 0), ("No", 0), ("true", 1), ("1", 1), ("YES", 1)] {
         let database = Database::of("2.9.0");
         let command = ["up", "--db", database.url.as_str()];
         let output = support::binary().args(command).env("AGNO_MIGRATE_BACKUP", value).output().expect("runs");

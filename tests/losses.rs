@@ -192,3 +192,32 @@ fn a_comment_at_the_end_of_a_column_swallows_nothing() {
     database.ok(&["up"]);
     assert!(database.shape("agno_memories").contains("column topics JSON"));
 }
+
+#[test]
+fn a_table_of_the_users_that_has_the_name_of_a_runs_table_stays_theirs() {
+    for kind in kinds() {
+        let database = kind.of("2.9.0");
+        database.sql("CREATE TABLE support_runs (run_id VARCHAR(36), status VARCHAR(10)); INSERT INTO support_runs VALUES ('mine', 'ok')");
+        let before = database.dump();
+        let why = database.refused(&["up"], 6);
+        assert!(
+            why.contains("support: the runs table would be called support_runs, and something else has that name"),
+            "{why}"
+        );
+        assert_same(&database.dump(), &before, "refused before the first change");
+        database.ok(&["down", "2.0.0", "--yes"]);
+        assert_eq!(database.one("SELECT run_id FROM support_runs"), "mine");
+    }
+}
+
+#[test]
+fn down_raises_no_stamp() {
+    for kind in kinds() {
+        let database = kind.of("2.9.0");
+        let stamps = "SELECT string_agg(stamp, ' ') \
+                      FROM (SELECT table_name || version AS stamp FROM agno_schema_versions ORDER BY table_name) s";
+        let before = database.one(stamps);
+        assert!(database.ok(&["down", "3.0.0", "--yes"]).tables.iter().all(|table| table.steps.is_empty()));
+        assert_eq!(database.one(stamps), before);
+    }
+}

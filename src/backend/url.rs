@@ -32,6 +32,10 @@ pub fn parse(url: &str) -> Result<Location, Stop> {
                     "the database URL lacks what is before its user: postgresql://USER:PASSWORD@HOST/DATABASE".to_owned(),
                 ))
             }
+            path if path.contains("password=") && !Path::new(path).exists() => Err(Stop::Usage(
+                "the database is given as a list of KEY=VALUE: give its URL, postgresql://USER:PASSWORD@HOST/DATABASE"
+                    .to_owned(),
+            )),
             path => Ok(Location::Sqlite(PathBuf::from(path))),
         };
     };
@@ -113,6 +117,7 @@ mod tests {
             "mongodb://me:hunter2@host/db",
             "me:hunter2@host/db",
             "me:hunter2@host://db",
+            "host=db password=hunter2 dbname=app",
             "://x",
         ] {
             match parse(url) {

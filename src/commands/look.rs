@@ -8,7 +8,7 @@ use crate::discover::{Found, Stamp};
 use crate::engine::{Course, Moves, Observed};
 use crate::error::Stop;
 use crate::progress::{Event, Progress};
-use crate::report::{Report, TableReport};
+use crate::report::{Outcome, Report, TableReport};
 use crate::schema::tables::TableType;
 use crate::schema::versions::{newest, oldest};
 use crate::verify;
@@ -28,7 +28,9 @@ pub(super) fn current(options: &Options, check: bool, progress: &mut dyn Progres
         let found = &observed.survey.found;
         for table in found {
             let drift = drift(&observed, table);
-            report.tables.push(TableReport { drift, ..TableReport::of(table) });
+            let is_newest = table.table_type == TableType::Runs || table.stamp.version() == Some(newest());
+            let outcome = if is_newest && drift.is_empty() { Outcome::Unchanged } else { Outcome::Pending };
+            report.tables.push(TableReport { drift, outcome, ..TableReport::of(table) });
         }
         // A runs table without a stamp was made by hand or by a migration that was killed: its sessions tell the version.
         let counted = found.iter().filter(|table| {
@@ -79,7 +81,11 @@ pub(super) fn status(options: &Options, check: bool, progress: &mut dyn Progress
         let plans = engine.plan(&observed, &course)?;
         for table in &observed.survey.found {
             let plan = plans.iter().find(|plan| plan.table.name == table.name);
-            let mut row = plan.map_or_else(|| TableReport::of(table), planned);
+            let mut row = plan.map_or_else(
+                // What has no plan goes with its sessions.
+                || TableReport { outcome: Outcome::Unchanged, ..TableReport::of(table) },
+                planned,
+            );
             row.drift = drift(&observed, table);
             row.shape = Some(observed.shape_version(table));
             row.rows = Some(engine.rows(&table.name)?);

@@ -97,7 +97,13 @@ pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
     }
     if let Err(error) = outcome {
         report.exit_code = exit_code(&error);
-        report.failure = Some(sentence(&error));
+        let advice = match error.chain().find_map(|cause| cause.downcast_ref::<Stop>()) {
+            Some(Stop::Busy(_)) => {
+                "; another program holds it: run the command again, or wait longer with --lock-timeout SECONDS"
+            }
+            _ => "",
+        };
+        report.failure = Some(sentence(&error) + advice);
     }
     report.seconds = started.elapsed().as_secs_f64();
     report
@@ -175,8 +181,8 @@ fn tables(number: usize) -> String {
 
 /// Copies the database when that was asked for, before the first change.
 fn save(engine: &mut Engine<'_>, backup: &Backup, report: &mut Report) -> Result<()> {
-    if let Some(path) = backup.wanted() {
-        let saved = engine.backend.backup(path, engine.progress)?;
+    if let Some(path) = backup.wanted()? {
+        let saved = engine.backend.backup(path.as_deref(), engine.progress)?;
         report.notes.push(format!("saved the database as it was to {}", saved.display()));
         report.backup = Some(saved.display().to_string());
     }

@@ -2,9 +2,9 @@
 
 use crate::archive;
 use crate::backend::{Catalog, Dialect};
-use crate::discover::{Found, Survey};
+use crate::discover::{Found, Survey, has_columns};
 use crate::plan::{self, Action, Decision, Subject};
-use crate::schema::tables::ARCHIVE_TABLE;
+use crate::schema::tables::{ARCHIVE_TABLE, TableType};
 use crate::schema::versions::oldest;
 use crate::schema::{Direction, MIGRATIONS, Migration, Shape, Step};
 use semver::Version;
@@ -41,10 +41,12 @@ impl Observed {
     /// A table as the walk finds it; `None` when it has gone.
     pub(super) fn state(&self, table: &Found, stamp: Version) -> Option<State> {
         let shape = self.catalog.tables.get(&table.name)?.clone();
+        let runs = table.runs.as_ref().and_then(|runs| self.catalog.tables.get(runs));
         Some(State {
             had_owner: shape.column(archive::OWNER).is_some(),
             shape,
-            runs: table.runs.as_ref().and_then(|runs| self.catalog.tables.get(runs)).cloned(),
+            // A table of the user's may have the name.
+            runs: runs.filter(|shape| has_columns(shape, TableType::Runs)).cloned(),
             names: self.catalog.names.clone(),
             archived: self.archived.get(&table.name).cloned().unwrap_or_default(),
             referenced_by: referencing(&self.catalog, table.runs.as_deref(), &table.name),

@@ -128,7 +128,7 @@ impl Engine<'_> {
             // Schema 2.0.0 needs no stamp.
             Course::Down { .. } if stamp == target => unchanged || table.stamp != Stamp::None,
             // A lower table is left alone, unless all that the target wants is there and only the stamp is missing.
-            Course::Down { .. } => !self.has_all_up_to(table, target, end),
+            Course::Down { .. } => table.stamp != Stamp::None || !self.has_all_up_to(table, target, end),
         };
         (!is_right).then(|| target.clone())
     }

@@ -93,6 +93,14 @@ impl Settings {
         let (user_info, rest) = split_user_info(rest);
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (hosts, database) = place.split_once('/').unwrap_or((place, ""));
+        // Else a part of the password would be asked for as a host, and shown.
+        let is_cut = |text: &str| text.split('=').next().is_some_and(|key| key.contains('@'));
+        if query.split('&').any(is_cut) || is_cut(database) {
+            return Err(Stop::Usage(
+                "the database URL has an @ behind its host: a password with @, / or ? in it has to be percent-encoded (%40, %2F, %3F)"
+                    .to_owned(),
+            ));
+        }
         let (user, password) = match user_info.split_once(':') {
             Some((user, password)) => (user, Some(password)),
             None => (user_info, None),

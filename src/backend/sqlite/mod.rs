@@ -53,12 +53,22 @@ impl SqliteBackend {
         let metadata = match std::fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(anyhow!("there is no file {shown}: give the database of your Agno app with --db"));
+                let root = Path::new("/").join(path);
+                let hint = match path.is_relative() && root.exists() {
+                    true => format!(" ({0} is there: its URL has four slashes, sqlite:///{0})", root.display()),
+                    false => String::new(),
+                };
+                return Err(anyhow!(
+                    "there is no file {shown}{hint}: give the path or the URL of the database of your Agno app"
+                ));
             }
             Err(error) => return Err(anyhow!(error).context(format!("cannot look at {shown}"))),
         };
         if metadata.is_dir() {
             return Err(anyhow!("{shown} is a directory: give the database file in it with --db"));
+        }
+        if !metadata.is_file() {
+            return Err(anyhow!("{shown} is neither a file nor a directory: give a database file with --db"));
         }
         READ_WAIT.store(lock_wait.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
         let set_up = || -> Result<Connection> {
@@ -412,6 +422,15 @@ impl Backend for SqliteBackend {
         if self.connection.is_readonly("main").map_err(explain)? {
             return Ok(Some(format!(
                 "{shown} cannot be written: give this user the right to write the file and its folder"
+            )));
+        }
+        let folder = space::folder_of(&self.path)?;
+        if let Err(error) = tempfile::tempfile_in(&folder)
+            && matches!(error.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
+        {
+            return Ok(Some(format!(
+                "{} cannot be written, and SQLite makes files beside the database while it changes it: give this user the right",
+                folder.display()
             )));
         }
         Ok(None)

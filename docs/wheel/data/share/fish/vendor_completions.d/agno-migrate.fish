@@ -53,7 +53,7 @@ complete -c agno-migrate -n "__fish_agno_migrate_needs_command" -f -a "man" -d '
 complete -c agno-migrate -n "__fish_agno_migrate_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l to -d 'The schema version, or an Agno release: 2.5.6, v3.0.0, 2.9.0, latest' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l only -d 'Only tables of these types, separated by commas; sessions brings its runs along' -r
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l backup -d 'Copy the SQLite file before it is changed: to PATH, into the folder PATH, or without PATH (or with true) beside it' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l backup -d 'Copy the SQLite file before it is changed: to PATH, into the folder PATH, or without PATH beside it [env: AGNO_MIGRATE_BACKUP, a PATH or true]' -r -F
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
@@ -73,7 +73,7 @@ complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l no-prog
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -s V -l version -d 'Print version'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l only -d 'Only tables of these types, separated by commas; sessions brings its runs along' -r
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l backup -d 'Copy the SQLite file before it is changed: to PATH, into the folder PATH, or without PATH (or with true) beside it' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l backup -d 'Copy the SQLite file before it is changed: to PATH, into the folder PATH, or without PATH beside it [env: AGNO_MIGRATE_BACKUP, a PATH or true]' -r -F
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
@@ -184,7 +184,7 @@ complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -s v -
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l no-progress -d 'No progress bars'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -s V -l version -d 'Print version'
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -l backup -d 'Copy the SQLite file before it is changed: to PATH, into the folder PATH, or without PATH (or with true) beside it' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -l backup -d 'Copy the SQLite file before it is changed: to PATH, into the folder PATH, or without PATH beside it [env: AGNO_MIGRATE_BACKUP, a PATH or true]' -r -F
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
