@@ -221,3 +221,73 @@ fn down_raises_no_stamp() {
         assert_eq!(database.one(stamps), before);
     }
 }
+
+#[test]
+fn the_open_day_goes_when_only_the_key_moves_too() {
+    for kind in kinds() {
+        let usual = kind.of("2.9.0");
+        let report = usual.ok(&["up", "--only", "metrics"]);
+        assert!(report.to_json().contains("\"cleared\": 1"), "the fixture has an open day\n{}", report.to_json());
+        // Someone added the column by hand: the key still moves, and the unowned day would be counted twice.
+        let by_hand = kind.of("2.9.0");
+        by_hand.sql("ALTER TABLE agno_metrics ADD COLUMN user_id VARCHAR NOT NULL DEFAULT ''");
+        by_hand.ok(&["up", "--only", "metrics"]);
+        assert_same(&by_hand.dump(), &usual.dump(), "a column added by hand");
+    }
+}
+
+#[test]
+fn an_index_that_is_missing_moves_no_row() {
+    for kind in kinds() {
+        let database = kind.of("2.9.0");
+        database.ok(&["up"]);
+        // The app deleted a run and has not been cleaned up: its copy in the old column is no reason to bring it back.
+        database.sql("DELETE FROM agno_runs WHERE session_id = 'agent-1' AND run_index = 0; DROP INDEX idx_agno_runs_status");
+        let before = database.dump();
+        database.ok(&["up"]);
+        assert_same(&database.dump(), &before, "only the index");
+    }
+}
+
+/// A sessions table as Agno 2 makes it, with columns of the user's, and two sessions with lists that are read as streams.
+fn large_sessions(columns: &str, values: [&str; 2]) -> Database {
+    let database = Database::empty();
+    let list = |user: &str| {
+        let run = |at: usize| format!(r#"{{"run_id": "{user}{at}", "agent_id": "a", "x": "{}"}}"#, "y".repeat(300_000));
+        format!("[{}]", (0..6).map(run).collect::<Vec<_>>().join(", "))
+    };
+    database.sql(&format!(
+        "CREATE TABLE agno_sessions (session_id VARCHAR NOT NULL, session_type VARCHAR NOT NULL, agent_id VARCHAR, team_id VARCHAR,
+           workflow_id VARCHAR, user_id VARCHAR, session_data JSON, agent_data JSON, team_data JSON, workflow_data JSON,
+           metadata JSON, runs JSON, summary JSON, created_at BIGINT NOT NULL, updated_at BIGINT, {columns}, PRIMARY KEY (session_id));
+         INSERT INTO agno_sessions (session_id, session_type, user_id, created_at, runs{0}) VALUES
+           ('s1', 'agent', 'alice', 1, '{2}'{1}), ('s2', 'agent', 'bob', 2, '{3}'{4})",
+        if values[0].is_empty() { "" } else { ", rowid" },
+        values[0],
+        list("alice"),
+        list("bob"),
+        values[1],
+    ));
+    database
+}
+
+#[test]
+fn a_column_named_rowid_does_not_mix_up_sessions() {
+    let database = large_sessions("rowid INTEGER", [", 2", ", 1"]);
+    database.ok(&["up"]);
+    assert_eq!(database.one("SELECT count(*) FROM agno_runs WHERE run_id LIKE user_id || '%'"), "12");
+    database.ok(&["verify"]);
+    database.sql("UPDATE agno_runs SET session_id = 's2' WHERE run_id = 'alice0'");
+    assert_eq!(database.run(&["verify"]).exit_code, 4, "the right list is compared");
+}
+
+#[test]
+fn large_lists_beside_generated_columns_move() {
+    let database = large_sessions("length INTEGER GENERATED ALWAYS AS (length(session_id)) VIRTUAL", ["", ""]);
+    database.ok(&["up"]);
+    assert_eq!(database.one("SELECT count(*) FROM agno_runs WHERE run_id LIKE user_id || '%'"), "12");
+    database.ok(&["verify"]);
+    database.ok(&["down", "2.0.0", "--yes"]);
+    database.ok(&["up"]);
+    database.ok(&["cleanup", "--yes"]);
+}

@@ -11,6 +11,17 @@ pub struct Sqlite;
 /// The name of a table while it is rebuilt; it never outlives the transaction.
 const REBUILT: &str = "agno_migrate_rebuilt";
 
+/// The name by which the rowid of a table is reached: a column of the user's may have any of them. `None`: it has none, or none
+/// that is free.
+pub fn rowid_name(shape: &Shape) -> Option<&'static str> {
+    let text = shape.definition.as_ref().and_then(|definition| TableText::parse(&definition.table));
+    if text.is_some_and(|text| text.without_rowid()) {
+        return None;
+    }
+    let is_free = |name: &&str| !shape.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+    ["rowid", "_rowid_", "oid"].into_iter().find(is_free)
+}
+
 impl Dialect for Sqlite {
     fn word(&self) -> &'static str {
         "SQLite"
@@ -174,8 +185,7 @@ impl Sqlite {
         let (mut into, mut from): (Vec<String>, Vec<String>) =
             stored.map(|column| (self.quote(&column.name), self.quote(&column.name))).unzip();
         if !text.without_rowid() {
-            let is_free = |name: &&str| !shape.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
-            let rowid = ["rowid", "_rowid_", "oid"].into_iter().find(is_free).ok_or_else(|| {
+            let rowid = rowid_name(shape).ok_or_else(|| {
                 "its columns use every name SQLite has for the rowid, which a rebuild must keep: rename one of rowid, \
                  _rowid_, oid"
                     .to_owned()

@@ -10,7 +10,8 @@ pub use compare::compare;
 pub use join::join;
 pub use split::split;
 
-use super::{Sqlite, as_text};
+use super::dialect::rowid_name;
+use super::{Sqlite, as_text, observe};
 use crate::backend::Dialect;
 use crate::convert::runs::{Element, RunList, RunRow, Trouble};
 use anyhow::{Result, anyhow};
@@ -138,15 +139,17 @@ fn each_session(
     sessions: &str,
     mut each: impl FnMut(Session, Stored<'_>) -> Result<()>,
 ) -> Result<()> {
-    let has_rowid = connection.prepare(&format!("SELECT rowid FROM {}", Sqlite.quote(sessions))).is_ok();
+    let shape = observe::shape(connection, sessions)?.unwrap_or_default();
+    let rowid = rowid_name(&shape);
     let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
-    // A stream gives the bytes as they are stored, and needs a rowid.
-    let streamed_above = if has_rowid && encoding == "UTF-8" { STREAMED_ABOVE } else { i64::MAX };
+    // A stream gives the bytes as they are stored, needs a rowid, and is not to be had where columns are generated.
+    let is_generated = shape.columns.iter().any(|column| column.generated);
+    let streamed_above = if rowid.is_some() && !is_generated && encoding == "UTF-8" { STREAMED_ABOVE } else { i64::MAX };
     let sql = format!(
         "SELECT {rowid}, session_id, user_id, session_type, created_at, octet_length(runs), \
                 CASE WHEN octet_length(runs) <= {streamed_above} THEN runs END \
          FROM {table} WHERE runs IS NOT NULL ORDER BY session_id",
-        rowid = if has_rowid { "rowid" } else { "0" },
+        rowid = rowid.unwrap_or("0"),
         table = Sqlite.quote(sessions),
     );
     let mut statement = connection.prepare(&sql)?;
