@@ -445,6 +445,11 @@ impl Action {
         !matches!(self, Action::Move(..) | Action::Restore { .. } | Action::Archive(_))
     }
 
+    /// Whether rows move because of it: it makes the place they go to, or what tells them apart.
+    pub fn makes_place(&self) -> bool {
+        matches!(self, Action::CreateTable { .. } | Action::AddColumn(_) | Action::ReplaceKey { .. })
+    }
+
     /// What it does, for the report: `added column user_id`.
     pub fn done(&self) -> String {
         match self {

@@ -155,7 +155,7 @@ impl Engine<'_> {
         mode: &mut Mode<'_>,
     ) -> Result<()> {
         let dialect = self.backend.dialect();
-        let mut changes_shape = false;
+        let mut makes_place = false;
         for step in &leg.steps {
             let (actions, guards) = match plan::decide(step, course.direction(), &state.subject(table, dialect)) {
                 Decision::Holds => continue,
@@ -166,7 +166,7 @@ impl Engine<'_> {
                 Decision::Do(actions, guards) => (actions, guards),
             };
             if let Step::Move(rows) = step
-                && !self.is_due(*rows, table, leg, course, state, changes_shape)?
+                && !self.is_due(*rows, table, leg, course, state, makes_place)?
             {
                 continue;
             }
@@ -180,7 +180,7 @@ impl Engine<'_> {
                 }
             }
             for action in actions {
-                changes_shape |= action.changes_shape();
+                makes_place |= action.makes_place();
                 match mode {
                     Mode::Tell(plan) => match dialect.render(&table.name, &action, &state.shape, self.settings.now) {
                         Ok(sql) => {
@@ -214,18 +214,18 @@ impl Engine<'_> {
         leg: &Leg,
         course: &Course,
         state: &State,
-        changes_shape: bool,
+        makes_place: bool,
     ) -> Result<bool> {
         let backend = &mut *self.backend;
         match (rows, course) {
             (Move::Runs, Course::Up { moves, .. }) => {
                 // A stamp that claims the version of a table made only now lies about its rows too.
-                let is_due = leg.version > state.stamp || *moves == Moves::Again || changes_shape;
+                let is_due = leg.version > state.stamp || *moves == Moves::Again || makes_place;
                 Ok(is_due && rows::any_runs(backend, &table.name)?)
             }
             (Move::Runs, Course::Down { .. }) => Ok(true),
             (Move::OpenDay, Course::Up { .. }) => {
-                Ok(changes_shape && rows::open_day(backend, &table.name, state.had_owner)?.is_some())
+                Ok(makes_place && rows::open_day(backend, &table.name, state.had_owner)?.is_some())
             }
             (Move::OwnedRows, Course::Up { .. }) => Ok(archive::has_rows(&state.archived)),
             (Move::OwnedRows, Course::Down { .. }) => archive_of(backend, table).has_owned_rows(&state.shape),

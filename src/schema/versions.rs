@@ -79,12 +79,13 @@ pub const MIGRATIONS: &[Migration] = &[
                 Metrics,
                 &[
                     AddColumn(text("user_id").filled("''")),
-                    Step::Move(Move::OpenDay),
                     // The key moves before the index: the other order deadlocks two replicas.
                     MoveKey {
                         from: Index::key("uq_metrics_date_period", &["date", "aggregation_period"]),
                         to: Index::key("uq_metrics_user_date_period", &["user_id", "date", "aggregation_period"]),
                     },
+                    // Behind the key: the column may have been there, and the day goes when either comes.
+                    Step::Move(Move::OpenDay),
                     Step::Move(Move::OwnedRows),
                     CreateIndex(Index::on(&["user_id"])),
                 ],
