@@ -49,7 +49,8 @@ pub struct LooksLike {
     pub name: String,
     /// What keeps it from being one.
     pub reason: String,
-    /// It was named, or has the name Agno would use: changing the others while Agno trips over this one helps nobody.
+    /// It was named, or has the name Agno would use: changing the others while Agno trips over this one helps nobody. A runs
+    /// table is in the way of its sessions.
     pub blocks: bool,
 }
 
@@ -157,6 +158,10 @@ pub fn survey(catalog: &Catalog, stamps: &BTreeMap<String, String>, named: &Name
     }
     survey.found.sort_by(|a, b| (a.table_type, &a.name).cmp(&(b.table_type, &b.name)));
     assign_runs(catalog, stamps, named, &runs_tables, &mut survey);
+    // Rows would go into it twice, and nothing would tell them apart.
+    let runs: Vec<&String> = survey.found.iter().filter_map(|found| found.runs.as_ref()).collect();
+    let in_its_place = |table: &LooksLike| table.table_type == TableType::Runs && runs.contains(&&table.name);
+    survey.looks_like.iter_mut().filter(|table| in_its_place(table)).for_each(|table| table.blocks = true);
     survey
 }
 

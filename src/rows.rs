@@ -88,6 +88,10 @@ pub fn apply(
             }
             of(Counted::Runs, backend.join_runs(&table.name, runs, progress)?)
         }
+        (Move::Encoding, Direction::Down) => {
+            backend.encode_sessions(&table.name)?;
+            Applied::default()
+        }
         (Move::OpenDay, Direction::Up) => clear_open_day(backend, table, survey)?,
         (Move::OwnedRows, Direction::Up) => {
             let mut archive = Archive { backend, table_type: table.table_type, table: &table.name };
@@ -103,7 +107,7 @@ pub fn apply(
             of(Counted::Archived, count(archive.keep_owned_rows(shape)?))
         }
         (Move::EntityKeys, Direction::Up) => move_entity_keys(backend, &table.name)?,
-        (Move::OpenDay | Move::EntityKeys, Direction::Down) => Applied::default(),
+        (Move::Encoding, Direction::Up) | (Move::OpenDay | Move::EntityKeys, Direction::Down) => Applied::default(),
     })
 }
 

@@ -242,7 +242,8 @@ fn an_index_that_is_missing_moves_no_row() {
         let database = kind.of("2.9.0");
         database.ok(&["up"]);
         // The app deleted a run and has not been cleaned up: its copy in the old column is no reason to bring it back.
-        database.sql("DELETE FROM agno_runs WHERE session_id = 'agent-1' AND run_index = 0; DROP INDEX idx_agno_runs_status");
+        database
+            .sql("DELETE FROM agno_runs WHERE session_id = 'agent-1' AND run_index = 0; DROP INDEX idx_agno_runs_status");
         let before = database.dump();
         database.ok(&["up"]);
         assert_same(&database.dump(), &before, "only the index");
@@ -290,4 +291,50 @@ fn large_lists_beside_generated_columns_move() {
     database.ok(&["down", "2.0.0", "--yes"]);
     database.ok(&["up"]);
     database.ok(&["cleanup", "--yes"]);
+}
+
+#[test]
+fn a_runs_table_without_its_key_is_in_the_way_of_its_sessions() {
+    const COLUMNS: &str = "run_id VARCHAR, session_id VARCHAR, run_type VARCHAR, agent_id VARCHAR, team_id VARCHAR, workflow_id VARCHAR, \
+                           user_id VARCHAR, parent_run_id VARCHAR, status VARCHAR, run_index BIGINT, run_data JSON, \
+                           created_at BIGINT, updated_at BIGINT";
+    for kind in kinds() {
+        for table in ["agno_runs", "support_runs"] {
+            let database = kind.of("2.9.0");
+            database.sql(&format!("CREATE TABLE {table} ({COLUMNS})"));
+            for words in [&["up"][..], &["up", "--only", "sessions"], &["up", "--only", "sessions", "--force"]] {
+                let why = database.refused(words, 6);
+                assert!(why.contains(&format!("{table} has the name of Agno's runs table and is none")), "{why}");
+                assert!(!why.contains("--only sessions") && !why.contains(",sessions"), "{why}");
+            }
+            database.ok(&["up", "--only", "memories"]);
+        }
+    }
+}
+
+#[test]
+fn sessions_that_agno_3_wrote_without_a_run_go_down_as_agno_2_reads_them() {
+    for kind in kinds() {
+        let database = kind.fresh("3.1.10");
+        // Agno 3 makes the runs table at the first run.
+        database.sql("DROP TABLE IF EXISTS agno_sandbox_bindings; DROP TABLE IF EXISTS agno_sessions_sandbox_bindings; DROP TABLE agno_runs");
+        database.sql(
+            "CREATE TABLE IF NOT EXISTS agno_schema_versions (table_name VARCHAR PRIMARY KEY, version VARCHAR, created_at VARCHAR, updated_at VARCHAR);
+             DELETE FROM agno_schema_versions;
+             INSERT INTO agno_schema_versions (table_name, version, created_at) VALUES ('agno_sessions', '3.0.0', 'now');
+             INSERT INTO agno_sessions (session_id, session_type, session_data, created_at) VALUES ('s', 'agent', '{\"session_state\": {\"a\": 1}}', 5)",
+        );
+        for words in [&["current", "--check"][..], &["status", "--check"], &["verify"]] {
+            let report = database.run(words);
+            let sessions = report.tables.iter().find(|table| table.name == "agno_sessions").expect("the table");
+            assert!(sessions.drift.is_empty() && sessions.differences.is_empty(), "{words:?}\n{}", report.to_json());
+        }
+        let before = database.dump();
+        database.ok(&["down", "2.0.0", "--yes", "--only", "sessions"]);
+        let data = database.one("SELECT session_data FROM agno_sessions");
+        assert_eq!(data.starts_with('"'), kind == support::Kind::Sqlite, "{data}");
+        database.ok(&["up", "--only", "sessions"]);
+        database.sql("DROP TABLE agno_runs; ALTER TABLE agno_sessions DROP COLUMN runs");
+        assert_same(&database.dump(), &before, "back");
+    }
 }

@@ -340,9 +340,18 @@ pub trait Backend: Send {
     /// Copies each element of `sessions.runs` into a row of `runs`.
     fn split_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved>;
 
-    /// Puts the rows of `runs` back into `sessions.runs`, and writes the JSON columns of `sessions` as the older release
-    /// reads them.
+    /// Puts the rows of `runs` back into `sessions.runs`.
     fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved>;
+
+    /// Whether a session has JSON that the releases of older schemas do not read as it is encoded.
+    fn has_plain_sessions(&mut self, _sessions: &str) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Encodes the JSON columns of `sessions`, all but `runs`, as every Agno 2 reads them.
+    fn encode_sessions(&mut self, _sessions: &str) -> Result<()> {
+        Ok(())
+    }
 
     /// Holds every run of the column `runs` against the runs table.
     fn compare_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Compared>;

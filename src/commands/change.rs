@@ -3,7 +3,7 @@
 use super::{Answer, Ask, not_confirmed, save, stands_in_the_way, tables, tell_found, with_engine};
 use crate::backend::Access;
 use crate::cli::{Backup, Cli, Command, Only, Options};
-use crate::discover::Found;
+use crate::discover::{Found, LooksLike};
 use crate::engine::{Course, Moves, Observed, TablePlan};
 use crate::error::Stop;
 use crate::progress::Progress;
@@ -112,12 +112,17 @@ fn refusals(observed: &Observed, only: &Only, plans: &[TablePlan]) -> Vec<Refusa
     let survey = &observed.survey;
     let is_chosen = |table_type: &TableType| only.only.is_empty() || only.only.contains(table_type);
     let named = survey.refusals.iter().map(|why| (None, why.clone()));
-    let blocking = survey.looks_like.iter().filter(|table| table.blocks && is_chosen(&table.table_type)).map(|table| {
+    // Runs go with their sessions.
+    let goes_with = |table: &LooksLike| match table.table_type {
+        TableType::Runs => TableType::Sessions,
+        other => other,
+    };
+    let blocking = survey.looks_like.iter().filter(|table| table.blocks && is_chosen(&goes_with(table))).map(|table| {
         let why = format!(
             "{} has the name of Agno's {} table and is none: {}; rename it",
             table.name, table.table_type, table.reason
         );
-        (Some(table.table_type), why)
+        (Some(goes_with(table)), why)
     });
     let planned = plans.iter().flat_map(|plan| {
         plan.refusals.iter().map(|why| (Some(plan.table.table_type), format!("{}: {why}", plan.table.name)))

@@ -233,7 +233,11 @@ impl Engine<'_> {
                 let shared = if leg.version > state.stamp { rows::Shared::Any } else { rows::Shared::Movable };
                 rows::any_shared_keys(backend, &table.name, shared)
             }
-            (Move::OpenDay | Move::EntityKeys, Course::Down { .. }) => Ok(false),
+            // A session without runs may be all that Agno 3 wrote.
+            (Move::Encoding, Course::Down { .. }) => {
+                Ok((leg.version <= state.stamp || state.runs.is_some()) && backend.has_plain_sessions(&table.name)?)
+            }
+            (Move::Encoding, Course::Up { .. }) | (Move::OpenDay | Move::EntityKeys, Course::Down { .. }) => Ok(false),
         }
     }
 }

@@ -155,6 +155,9 @@ pub const fn widened(column: &'static str) -> Retype {
 pub enum Move {
     /// Each element of `runs` becomes a row of the runs table; back, the rows become the list that Agno 3 shows.
     Runs,
+    /// The JSON columns of sessions, as the releases of older schemas read them. Going up they stay as they are: newer releases read
+    /// either.
+    Encoding,
     /// The newest, unfinished, unowned day of metrics goes, so that the app computes it again per user. Nothing to do going
     /// back: the app computes it again for all users.
     OpenDay,
@@ -201,6 +204,8 @@ impl Move {
         match (self, direction) {
             (Move::Runs, Direction::Up) => "copy each run of the column runs into a row of the runs table",
             (Move::Runs, Direction::Down) => "put the rows of the runs table back into the column runs",
+            (Move::Encoding, Direction::Up) => "leave the JSON of sessions encoded as it is",
+            (Move::Encoding, Direction::Down) => "encode the JSON of sessions as Agno 2 reads it",
             (Move::OpenDay, Direction::Up) => "clear the newest unfinished day, which the app computes again per user",
             (Move::OpenDay, Direction::Down) => "leave the open day to the app",
             (Move::OwnedRows, Direction::Up) => "put archived rows of single users back",

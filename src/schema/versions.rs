@@ -74,7 +74,15 @@ pub const MIGRATIONS: &[Migration] = &[
         0,
         0,
         &[
-            on(Sessions, &[CreateTable(&RUNS), Step::Move(Move::Runs), Retire(Column::new("runs", ColumnType::Jsonb))]),
+            on(
+                Sessions,
+                &[
+                    CreateTable(&RUNS),
+                    Step::Move(Move::Runs),
+                    Step::Move(Move::Encoding),
+                    Retire(Column::new("runs", ColumnType::Jsonb)),
+                ],
+            ),
             on(
                 Metrics,
                 &[

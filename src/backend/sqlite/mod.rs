@@ -215,6 +215,7 @@ fn explain(error: rusqlite::Error) -> anyhow::Error {
     let code = error.sqlite_error_code();
     let sentence = match code {
         Some(ErrorCode::OperationInterrupted) => return Stop::Interrupted.into(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) if interrupted() => return Stop::Interrupted.into(),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             return Stop::Locked(
                 "the database is locked by another program: stop the app, or wait longer with --lock-wait SECONDS"
@@ -469,6 +470,14 @@ impl Backend for SqliteBackend {
 
     fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
         runs::join(&self.connection, sessions, runs, progress).map_err(explained)
+    }
+
+    fn has_plain_sessions(&mut self, sessions: &str) -> Result<bool> {
+        runs::has_plain(&self.connection, sessions).map_err(explain)
+    }
+
+    fn encode_sessions(&mut self, sessions: &str) -> Result<()> {
+        runs::encode(&self.connection, sessions).map_err(explain)
     }
 
     fn vacuum(&mut self, _: &[&str], progress: &mut dyn Progress) -> Result<Vacuumed> {

@@ -11,10 +11,6 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
 
-/// JSON columns of sessions that Agno 2 on SQLite keeps encoded twice, besides `runs`.
-/// Source: `SqliteDb.upsert_session` of Agno 2.0.11 to 2.9.0.
-const ENCODED_TWICE: [&str; 6] = ["session_data", "agent_data", "team_data", "workflow_data", "metadata", "summary"];
-
 /// Puts the rows of the runs table back. A session whose list is as its rows say is not written: it is byte for byte what it
 /// was before `up`.
 pub fn join(connection: &Connection, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
@@ -55,7 +51,6 @@ pub fn join(connection: &Connection, sessions: &str, runs: &str, progress: &mut 
     if rows.unsigned_abs() != moved.moved {
         return Err(anyhow!("{rows} rows of {runs} were to be put back, and {} were: nothing was changed", moved.moved));
     }
-    joining.encode_twice()?;
     Ok(moved)
 }
 
@@ -151,17 +146,6 @@ impl Joining<'_> {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Ok(read(bytes)),
             other => Ok(read(as_text(other).unwrap_or_else(|| "null".to_owned()).as_bytes())),
         }
-    }
-
-    /// Agno 2.0 and 2.1 read nothing but JSON in a JSON string. Rows that Agno 3 wrote are encoded once.
-    fn encode_twice(&self) -> Result<()> {
-        let is_once = |column: &str| format!("(typeof({column}) = 'text' AND substr(ltrim({column}), 1, 1) IN ('{{', '['))");
-        let sets = ENCODED_TWICE
-            .map(|column| format!("{column} = CASE WHEN {} THEN json_quote({column}) ELSE {column} END", is_once(column)));
-        let sql =
-            format!("UPDATE {} SET {} WHERE {}", self.sessions, sets.join(", "), ENCODED_TWICE.map(is_once).join(" OR "));
-        self.connection.execute(&sql, [])?;
-        Ok(())
     }
 }
 

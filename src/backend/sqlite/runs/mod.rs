@@ -2,11 +2,13 @@
 
 mod checks;
 mod compare;
+mod encode;
 mod join;
 mod split;
 
 pub use checks::{oversized, room, unreadable};
 pub use compare::compare;
+pub use encode::{encode, has_plain};
 pub use join::join;
 pub use split::split;
 
