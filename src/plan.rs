@@ -341,8 +341,18 @@ fn retype(retypes: impl Iterator<Item = Retype>, subject: &Subject<'_>) -> Decis
 
 fn move_key(from: &Index, to: &Index, subject: &Subject<'_>, guards: Vec<Guard>) -> Decision {
     let there = subject.shape.covering(to).any(|index| index.constraint);
-    // A unique index of the user's over the old columns would refuse rows that the new key allows: it goes too.
     let drop: Vec<IndexShape> = subject.shape.covering(from).cloned().collect();
+    // It would refuse rows that the new key allows.
+    let own = drop.iter().filter(|index| !index.is_agnos(subject.table, from)).map(|index| index.name.as_str());
+    let own: Vec<&str> = own.collect();
+    if !own.is_empty() {
+        return Decision::Refuse(format!(
+            "the unique index {} on ({}) is none of Agno's, and no row could differ in ({}) alone: drop it first",
+            own.join(", "),
+            from.columns.join(", "),
+            to.columns.join(", ")
+        ));
+    }
     if there && drop.is_empty() {
         return Decision::Holds;
     }

@@ -338,3 +338,41 @@ fn sessions_that_agno_3_wrote_without_a_run_go_down_as_agno_2_reads_them() {
         assert_same(&database.dump(), &before, "back");
     }
 }
+
+#[test]
+fn unique_indexes_of_the_user_on_metrics_do_not_vanish() {
+    for kind in kinds() {
+        let database = kind.of("2.9.0");
+        // The condition on a line of its own: the index covers some rows only.
+        database.sql("CREATE UNIQUE INDEX one_done ON agno_metrics (date, aggregation_period)\nWHERE completed");
+        database.ok(&["up", "--only", "metrics"]);
+        assert!(database.shape("agno_metrics").iter().any(|fact| fact.contains("completed")), "it is there still");
+        let database = kind.of("2.9.0");
+        database.sql("CREATE UNIQUE INDEX mine ON agno_metrics (date, aggregation_period)");
+        let why = database.refused(&["up", "--only", "metrics"], 6);
+        assert!(why.contains("the unique index mine on (date, aggregation_period) is none of Agno's"), "{why}");
+    }
+    let database = Database::of("2.9.0");
+    database.sql("CREATE INDEX some ON agno_eval_runs (agent_id)\nWHERE agent_id = 'x'; ALTER TABLE agno_eval_runs ADD COLUMN user_id VARCHAR; \
+                  CREATE INDEX part ON agno_eval_runs (user_id)\nWHERE user_id = 'x'");
+    database.ok(&["up", "--only", "evals"]);
+    assert!(database.shape("agno_eval_runs").contains("index user_id"), "an index over some rows is not the one over all");
+}
+
+#[test]
+fn rows_of_the_users_tables_do_not_lose_the_row_they_point_to() {
+    let database = Database::of("2.9.0");
+    database.sql(
+        "CREATE TABLE kid (day VARCHAR REFERENCES agno_metrics(id) ON DELETE CASCADE);
+         INSERT INTO kid SELECT id FROM agno_metrics WHERE NOT completed",
+    );
+    let why = database.refused(&["up", "--only", "metrics"], 6);
+    assert!(why.contains("rows of kid would lose the row that their foreign key names"), "{why}");
+    database.sql("DELETE FROM kid; INSERT INTO kid SELECT id FROM agno_metrics WHERE completed; INSERT INTO kid VALUES ('never was')");
+    database.ok(&["up", "--only", "metrics"]);
+
+    // A key that SQLite itself cannot check.
+    let database = Database::of("2.9.0");
+    database.sql("CREATE TABLE child (d REFERENCES agno_metrics(date)); INSERT INTO child VALUES (1)");
+    database.ok(&["up"]);
+}

@@ -327,9 +327,9 @@ pub trait Backend: Send {
     /// The sessions that have rows in the runs table and something else than a list of runs in their column.
     fn unreadable_lists(&mut self, sessions: &str, runs: &str) -> Result<Vec<String>>;
 
-    /// Rows of other tables whose foreign key on `table` names no row. They may have been there before: SQLite does not
-    /// enforce keys unless it is told to.
-    fn orphans_of(&mut self, table: &str) -> Result<u64>;
+    /// How many rows of each other table have a foreign key on `table` that names no row. They may have been there before: SQLite
+    /// does not enforce keys unless it is told to.
+    fn orphans_of(&mut self, table: &str) -> Result<BTreeMap<String, u64>>;
 
     /// Why there is no room for the runs of a sessions table as rows, if there is none.
     fn room(&mut self, sessions: &str) -> Result<Option<String>>;

@@ -11,10 +11,11 @@ use crate::plan::Action;
 use crate::progress::{Event, interrupted};
 use crate::report::TableReport;
 use crate::rows;
-use crate::schema::{Direction, MIGRATIONS, Shape};
+use crate::schema::{Direction, MIGRATIONS, Move, Shape};
 use crate::stamps;
 use anyhow::{Context, Result, anyhow};
 use semver::Version;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Between two tries for the lock of a table.
@@ -153,6 +154,44 @@ impl Engine<'_> {
         observed: &Observed,
         report: &mut TableReport,
     ) -> Result<bool> {
+        let may_orphan = self.may_orphan(table, action, shape)?;
+        let before = if may_orphan { self.backend.orphans_of(&table.name)? } else { BTreeMap::new() };
+        let done = self.perform(table, action, shape, observed, report)?;
+        if may_orphan {
+            let after = self.backend.orphans_of(&table.name)?;
+            let lost = |(child, count): &(&String, &u64)| before.get(*child).is_none_or(|before| *count > before);
+            let children: Vec<&str> = after.iter().filter(lost).map(|(child, _)| child.as_str()).collect();
+            if !children.is_empty() {
+                return Err(Stop::Refused(format!(
+                    "rows of {} would lose the row that their foreign key names: delete them, or drop that key first",
+                    children.join(", ")
+                ))
+                .into());
+            }
+        }
+        Ok(done)
+    }
+
+    /// Whether rows of other tables may lose the row they point to: the table is made anew, or rows of it go or get other keys.
+    fn may_orphan(&self, table: &Found, action: &Action, shape: &Shape) -> Result<bool> {
+        Ok(match action {
+            Action::Move(Move::OpenDay | Move::OwnedRows | Move::EntityKeys, _) => true,
+            Action::CreateTable { .. } => false,
+            _ => {
+                let rendered = self.backend.dialect().render(&table.name, action, shape, self.settings.now);
+                rendered.map_err(Stop::Refused)?.len() > 1
+            }
+        })
+    }
+
+    fn perform(
+        &mut self,
+        table: &Found,
+        action: &Action,
+        shape: &Shape,
+        observed: &Observed,
+        report: &mut TableReport,
+    ) -> Result<bool> {
         let backend = &mut *self.backend;
         match action {
             Action::Archive(column) => {
@@ -180,15 +219,9 @@ impl Engine<'_> {
             _ => {
                 let rendered = backend.dialect().render(&table.name, action, shape, self.settings.now);
                 let statements = rendered.map_err(Stop::Refused)?;
-                // Several statements: the table is made anew, and the rows that point to it must still find theirs.
-                let is_rebuilt = statements.len() > 1 && !matches!(action, Action::CreateTable { .. });
-                let orphans = if is_rebuilt { backend.orphans_of(&table.name)? } else { 0 };
                 for statement in statements {
                     let first = statement.lines().next().unwrap_or_default();
                     backend.execute(&statement, &[]).with_context(|| format!("running: {first}"))?;
-                }
-                if is_rebuilt && backend.orphans_of(&table.name)? > orphans {
-                    return Err(anyhow!("rows of other tables would lose the row they belong to"));
                 }
             }
         }

@@ -21,6 +21,7 @@ use client::Client;
 pub use dialect::Postgres;
 use settings::Settings;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -246,9 +247,9 @@ impl Backend for PostgresBackend {
         runs::Tables::new(self.dialect, sessions, runs).unreadable(&mut self.client)
     }
 
-    fn orphans_of(&mut self, _: &str) -> Result<u64> {
-        // The server enforces foreign keys, and no table is rebuilt here.
-        Ok(0)
+    fn orphans_of(&mut self, _: &str) -> Result<BTreeMap<String, u64>> {
+        // The server enforces foreign keys.
+        Ok(BTreeMap::new())
     }
 
     fn room(&mut self, _: &str) -> Result<Option<String>> {

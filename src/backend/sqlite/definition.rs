@@ -74,6 +74,20 @@ fn tokens(sql: &str) -> Option<Vec<Token>> {
     Some(tokens)
 }
 
+/// The WHERE of a CREATE INDEX statement; `None` without one.
+pub fn index_condition(sql: &str) -> Option<&str> {
+    let mut depth = 0usize;
+    for token in tokens(sql)? {
+        match &sql[token.from..token.to] {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            word if depth == 0 && word.eq_ignore_ascii_case("where") => return Some(sql[token.to..].trim()),
+            _ => {}
+        }
+    }
+    None
+}
+
 impl TableText {
     /// Cuts a statement; `None` when it is not of the form CREATE TABLE name (..).
     pub fn parse(sql: &str) -> Option<TableText> {
@@ -234,6 +248,19 @@ mod tests {
         assert!(!table.drop_column("missing"));
         table.add_constraint("CONSTRAINT u UNIQUE (user_id, id, date)".to_owned());
         assert_eq!(table.parts.len(), 7);
+    }
+
+    #[test]
+    fn the_condition_of_an_index_is_found_however_it_is_written() {
+        for (sql, condition) in [
+            ("CREATE INDEX i ON t (a)", None),
+            ("CREATE INDEX \" where \" ON t (a /* where b */)", None),
+            ("CREATE INDEX i ON t (a)\nWHERE a = 1", Some("a = 1")),
+            ("CREATE INDEX i ON t (a) where(a IS NULL)", Some("(a IS NULL)")),
+            ("CREATE INDEX i ON t (a) WHERE b IN (SELECT 1 WHERE 1)", Some("b IN (SELECT 1 WHERE 1)")),
+        ] {
+            assert_eq!(index_condition(sql), condition, "{sql}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -449,11 +450,22 @@ impl Backend for SqliteBackend {
         runs::unreadable(&self.connection, sessions, runs).map_err(explained)
     }
 
-    fn orphans_of(&mut self, table: &str) -> Result<u64> {
-        let sql = "SELECT count(*) FROM (SELECT DISTINCT m.name AS child FROM sqlite_schema m, pragma_foreign_key_list(m.name) f \
-                   WHERE m.type = 'table' AND lower(f.\"table\") = lower(?1)) c, pragma_foreign_key_check(c.child) k \
-                   WHERE lower(k.parent) = lower(?1)";
-        self.connection.query_row(sql, [table], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs).map_err(explain)
+    fn orphans_of(&mut self, table: &str) -> Result<BTreeMap<String, u64>> {
+        let orphans = || -> rusqlite::Result<BTreeMap<String, u64>> {
+            let sql = "SELECT DISTINCT m.name FROM sqlite_schema m, pragma_foreign_key_list(m.name) f \
+                       WHERE m.type = 'table' AND lower(f.\"table\") = lower(?1)";
+            let mut children = self.connection.prepare(sql)?;
+            let children: Vec<String> = children.query_map([table], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            let mut orphans = BTreeMap::new();
+            for child in children {
+                let sql = "SELECT count(*) FROM pragma_foreign_key_check(?1) WHERE lower(parent) = lower(?2)";
+                // A key on columns that are not unique is no key to SQLite, and cannot be checked: it never held anything.
+                let count = self.connection.query_row(sql, [&child, table], |row| row.get::<_, i64>(0)).unwrap_or(0);
+                orphans.insert(child, count.unsigned_abs());
+            }
+            Ok(orphans)
+        };
+        orphans().map_err(explain)
     }
 
     fn room(&mut self, sessions: &str) -> Result<Option<String>> {

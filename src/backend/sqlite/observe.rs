@@ -1,5 +1,6 @@
 //! What a SQLite file has, asked through its pragmas.
 
+use super::definition::index_condition;
 use crate::backend::Catalog;
 use crate::schema::{ColumnShape, ColumnType, Definition, ForeignKeyShape, IndexShape, Shape};
 use rusqlite::{Connection, Result, Row};
@@ -85,7 +86,7 @@ fn tables(connection: &Connection, only: Option<&str>) -> Result<Tables> {
                     name: name.clone(),
                     columns: columns.into_iter().collect::<Option<Vec<String>>>().unwrap_or_default(),
                     unique: row.get(2)?,
-                    condition: sql.as_deref().and_then(condition),
+                    condition: sql.as_deref().and_then(index_condition).map(str::to_owned),
                     valid: true,
                     constraint: origin == "u",
                 });
@@ -143,10 +144,4 @@ fn column_type(declared: &str) -> Option<ColumnType> {
         "BIGINT" | "INTEGER" | "INT" => Some(ColumnType::BigInt),
         _ => None,
     }
-}
-
-/// The WHERE of a CREATE INDEX statement: what follows the last bracket of its columns.
-fn condition(sql: &str) -> Option<String> {
-    let at = sql.to_ascii_uppercase().rfind(" WHERE ")?;
-    Some(sql[at + " WHERE ".len()..].trim().to_owned())
 }
