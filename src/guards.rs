@@ -22,7 +22,6 @@ pub fn check(
         Guard::Unique(index) => unique(backend, index, table, shape, archived),
         Guard::Key(column) => key(backend, column, table),
         Guard::NoOrphans => no_orphans(backend, table),
-        Guard::Room => backend.room(&table.name),
         Guard::Convertible(retypes) => {
             let ids = backend.unconvertible(&table.name, table.table_type.known().key[0], retypes)?;
             Ok((!ids.is_empty()).then(|| {

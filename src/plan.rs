@@ -106,8 +106,6 @@ pub enum Guard {
     Sizes,
     /// Every session that has rows in the runs table has a list, or nothing, in its column.
     Lists,
-    /// The disk has room for the runs as rows.
-    Room,
     /// Every value can have its new type.
     Convertible(Vec<Retype>),
 }
@@ -188,7 +186,6 @@ fn decide_up(step: &Step, subject: &Subject<'_>) -> Decision {
         Step::MoveKey { from, to } => move_key(from, to, subject, vec![Guard::Unique(*to)]),
         Step::Retire(_) => Decision::Holds,
         Step::Move(Move::Runs) if shape.column("runs").is_none() => Decision::Holds,
-        Step::Move(Move::Runs) => Decision::Do(vec![Action::Move(Move::Runs, Direction::Up)], vec![Guard::Room]),
         Step::Move(rows) => act([Action::Move(*rows, Direction::Up)]),
     }
 }

@@ -376,3 +376,19 @@ fn rows_of_the_users_tables_do_not_lose_the_row_they_point_to() {
     database.sql("CREATE TABLE child (d REFERENCES agno_metrics(date)); INSERT INTO child VALUES (1)");
     database.ok(&["up"]);
 }
+
+#[test]
+fn a_stamp_that_lied_is_that_of_the_runs_table_too() {
+    for kind in kinds() {
+        let database = kind.of("2.9.0");
+        database.sql("UPDATE agno_schema_versions SET version = '3.0.0'");
+        database.ok(&["up"]);
+        assert_eq!(database.stamps().get("agno_runs").map(String::as_str), Some("3.0.0"));
+        database.sql("DELETE FROM agno_schema_versions WHERE table_name = 'agno_runs'");
+        database.ok(&["up", "--to", "2.5.6"]);
+        let stamps = database.stamps();
+        assert_eq!((stamps["agno_runs"].as_str(), stamps["agno_sessions"].as_str()), ("3.0.0", "3.0.0"));
+        assert!(database.ok(&["up"]).tables.iter().all(|table| table.steps.is_empty()));
+        assert_eq!(database.stamps(), stamps);
+    }
+}

@@ -331,8 +331,8 @@ pub trait Backend: Send {
     /// does not enforce keys unless it is told to.
     fn orphans_of(&mut self, table: &str) -> Result<BTreeMap<String, u64>>;
 
-    /// Why there is no room for the runs of a sessions table as rows, if there is none.
-    fn room(&mut self, sessions: &str) -> Result<Option<String>>;
+    /// Why there is no room for the runs of sessions tables as rows, if there is none.
+    fn room(&mut self, sessions: &[&str]) -> Result<Option<String>>;
 
     /// The seconds since 1970 at which a day begins, as SQL over a column that holds the day.
     fn day_begins(&self, column: &str) -> String;

@@ -2,7 +2,7 @@
 
 use crate::archive;
 use crate::backend::{Catalog, Dialect};
-use crate::discover::{Found, Survey, has_columns};
+use crate::discover::{Found, Stamp, Survey, has_columns};
 use crate::plan::{self, Action, Decision, Subject};
 use crate::schema::tables::{ARCHIVE_TABLE, TableType};
 use crate::schema::versions::oldest;
@@ -36,6 +36,12 @@ pub(super) struct State {
 impl Observed {
     pub(super) fn has_archive(&self) -> bool {
         self.catalog.tables.contains_key(ARCHIVE_TABLE)
+    }
+
+    /// Whether the runs table of a sessions table has a stamp.
+    pub(super) fn has_stamped_runs(&self, table: &Found) -> bool {
+        let is_it = |found: &&Found| found.table_type == TableType::Runs && Some(&found.name) == table.runs.as_ref();
+        self.survey.found.iter().find(is_it).is_some_and(|runs| runs.stamp != Stamp::None)
     }
 
     /// A table as the walk finds it; `None` when it has gone.

@@ -68,9 +68,18 @@ impl Engine<'_> {
             found.table_type != TableType::Runs && only.as_ref().is_none_or(|only| only.contains(&found.table_type))
         };
         let chosen = observed.survey.found.iter().filter(is_chosen);
-        chosen
+        let mut plans = chosen
             .map(|table| self.plan_table(observed, table, course).with_context(|| format!("cannot look at {}", table.name)))
-            .collect()
+            .collect::<Result<Vec<_>>>()?;
+        // Of all tables together: each may fit where all of them do not.
+        let copies_runs = |plan: &&mut TablePlan| plan.actions.contains(&Action::Move(Move::Runs, Direction::Up));
+        let mut copying: Vec<&mut TablePlan> = plans.iter_mut().filter(copies_runs).collect();
+        let names: Vec<&str> = copying.iter().map(|plan| plan.table.name.as_str()).collect();
+        let room = if names.is_empty() { None } else { self.backend.room(&names)? };
+        if let (Some(why), Some(first)) = (room, copying.first_mut()) {
+            first.refusals.push(why);
+        }
+        Ok(plans)
     }
 
     fn plan_table(&mut self, observed: &Observed, table: &Found, course: &Course) -> Result<TablePlan> {
@@ -112,16 +121,32 @@ impl Engine<'_> {
         if plan.refusals.is_empty() && !statements.is_empty() {
             plan.refusals.extend(self.backend.rehearse(&table.name, &plan.actions, &statements)?);
         }
-        plan.stamp = self.final_stamp(table, course, &state, plan.steps.is_empty());
+        plan.stamp = self.final_stamp(observed, table, course, &state, plan.steps.is_empty());
         Ok(plan)
     }
 
     /// What a table is stamped with at the end; `None` when its stamp is right as it is.
-    fn final_stamp(&self, table: &Found, course: &Course, end: &State, unchanged: bool) -> Option<Version> {
+    fn final_stamp(
+        &self,
+        observed: &Observed,
+        table: &Found,
+        course: &Course,
+        end: &State,
+        unchanged: bool,
+    ) -> Option<Version> {
         if !table.table_type.is_stamped() {
             return None;
         }
         let (target, stamp) = (course.target(), &end.stamp);
+        if course.direction() == Direction::Up
+            && stamp >= target
+            && end.runs.is_some()
+            && table.stamp != Stamp::None
+            && !observed.has_stamped_runs(table)
+        {
+            // The runs table is there, or was made for a stamp that claimed it: it has the stamp of its sessions.
+            return Some(stamp.clone());
+        }
         let is_right = match course {
             Course::Up { .. } => stamp >= target,
             Course::Down { .. } if stamp > target => false,

@@ -5,7 +5,7 @@ use super::planning::Mode;
 use super::{Course, Engine, Observed, TablePlan};
 use crate::archive::Archive;
 use crate::backend::Backend;
-use crate::discover::Found;
+use crate::discover::{Found, Stamp};
 use crate::error::{Stop, holds};
 use crate::plan::Action;
 use crate::progress::{Event, interrupted};
@@ -141,6 +141,7 @@ impl Engine<'_> {
         let is_lowered = |stamp: &Version| course.direction() == Direction::Up && current >= *stamp;
         match stamp.filter(|stamp| !is_lowered(stamp)) {
             Some(stamp) => self.stamp(now, &stamp, report),
+            None if now.stamp != Stamp::None && !observed.has_stamped_runs(now) => self.stamp_runs(now, &current),
             None => Ok(()),
         }
     }
@@ -229,16 +230,20 @@ impl Engine<'_> {
     }
 
     fn stamp(&mut self, table: &Found, stamp: &Version, report: &mut TableReport) -> Result<()> {
-        let versions = &self.settings.versions_table;
-        stamps::write(self.backend, versions, &table.name, stamp)?;
-        if let Some(runs) = &table.runs {
-            match self.backend.shape(runs)? {
-                Some(_) => stamps::write(self.backend, versions, runs, stamp)?,
-                None => stamps::remove(self.backend, versions, runs)?,
-            }
-        }
+        stamps::write(self.backend, &self.settings.versions_table, &table.name, stamp)?;
+        self.stamp_runs(table, stamp)?;
         report.after = Some(stamp.clone());
         Ok(())
+    }
+
+    /// The runs table has the stamp of its sessions; one that was dropped has none.
+    fn stamp_runs(&mut self, table: &Found, stamp: &Version) -> Result<()> {
+        let Some(runs) = &table.runs else { return Ok(()) };
+        let versions = &self.settings.versions_table;
+        match self.backend.shape(runs)? {
+            Some(_) => stamps::write(self.backend, versions, runs, stamp),
+            None => stamps::remove(self.backend, versions, runs),
+        }
     }
 }
 

@@ -252,7 +252,7 @@ impl Backend for PostgresBackend {
         Ok(BTreeMap::new())
     }
 
-    fn room(&mut self, _: &str) -> Result<Option<String>> {
+    fn room(&mut self, _: &[&str]) -> Result<Option<String>> {
         // What the server has left is not to be asked for by a client.
         Ok(None)
     }

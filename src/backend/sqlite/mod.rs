@@ -468,7 +468,7 @@ impl Backend for SqliteBackend {
         orphans().map_err(explain)
     }
 
-    fn room(&mut self, sessions: &str) -> Result<Option<String>> {
+    fn room(&mut self, sessions: &[&str]) -> Result<Option<String>> {
         runs::room(&self.connection, &self.path, sessions).map_err(explained)
     }
 

@@ -54,18 +54,22 @@ pub fn unreadable(connection: &Connection, sessions: &str, runs: &str) -> Result
 }
 
 /// Whether the disk has room for the rows that a split writes: a copy of every list, twice in WAL mode.
-pub fn room(connection: &Connection, path: &Path, sessions: &str) -> Result<Option<String>> {
-    let sql = format!("SELECT coalesce(sum(octet_length(runs)), 0) FROM {}", Sqlite.quote(sessions));
-    let payload: i64 = connection.query_row(&sql, [], |row| row.get(0))?;
+pub fn room(connection: &Connection, path: &Path, sessions: &[&str]) -> Result<Option<String>> {
+    let mut payload = 0;
+    for table in sessions {
+        let sql = format!("SELECT coalesce(sum(octet_length(runs)), 0) FROM {}", Sqlite.quote(table));
+        payload += connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs();
+    }
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-    let needed = payload.unsigned_abs() * if mode == "wal" { 2 } else { 1 };
+    let needed = payload * if mode == "wal" { 2 } else { 1 };
     let free = space::free(&space::folder_of(path)?)?;
     Ok((free < needed).then(|| {
         format!(
-            "the runs of {sessions} need about {} MB on the disk of {}, and {} MB are free: make room",
+            "the runs of {} need about {} MB on the disk of {}, and {} MB are free: make room",
+            sessions.join(", "),
             megabytes(needed),
             path.display(),
-            megabytes(free)
+            free / 1_000_000
         )
     }))
 }
