@@ -14,10 +14,25 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The column that says whose row it is, for [`crate::schema::Move::OwnedRows`].
 pub const OWNER: &str = "user_id";
 
+/// The columns of the archive.
+const COLUMNS: [&str; 5] = ["table_type", "table_name", "row_key", "column_name", "value"];
+
+/// Why something that has the name of the archive is none; `None`: it is the archive, or nothing has the name.
+pub fn stranger(catalog: &Catalog) -> Option<String> {
+    let why = match catalog.tables.get(ARCHIVE_TABLE) {
+        Some(shape) => {
+            let lacking: Vec<&str> = COLUMNS.into_iter().filter(|column| shape.column(column).is_none()).collect();
+            Some(format!("lacks {}", lacking.join(", "))).filter(|_| !lacking.is_empty())
+        }
+        None => catalog.names.contains(ARCHIVE_TABLE).then(|| "is no table".to_owned()),
+    };
+    why.map(|why| format!("{ARCHIVE_TABLE} {why}: it has the name of the table in which agno-migrate keeps values; rename it"))
+}
+
 /// Which columns of which tables have values in the archive.
 pub fn columns(backend: &mut dyn Backend, catalog: &Catalog) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let mut columns: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    if !catalog.tables.contains_key(ARCHIVE_TABLE) {
+    if !catalog.tables.contains_key(ARCHIVE_TABLE) || stranger(catalog).is_some() {
         return Ok(columns);
     }
     let archive = backend.dialect().table(ARCHIVE_TABLE);

@@ -1,6 +1,7 @@
 //! The version table, as Agno keeps it. Source: `upsert_schema_version` and `VERSIONS_TABLE_SCHEMA` of Agno 2.3 and newer.
 
 use crate::backend::{Backend, Catalog};
+use crate::error::Stop;
 use anyhow::Result;
 use semver::Version;
 use std::collections::BTreeMap;
@@ -12,18 +13,20 @@ const COLUMNS: [&str; 4] = ["table_name", "version", "created_at", "updated_at"]
 pub fn read(backend: &mut dyn Backend, catalog: &Catalog, versions: &str) -> Result<BTreeMap<String, String>> {
     let Some(shape) = catalog.tables.get(versions) else {
         return match catalog.names.contains(versions) {
-            true => Err(anyhow::anyhow!(
+            true => Err(Stop::Refused(format!(
                 "{versions} is no table, and the version table would have that name: rename it, or say --table versions=NAME"
-            )),
+            ))
+            .into()),
             false => Ok(BTreeMap::new()),
         };
     };
     let lacking: Vec<&str> = COLUMNS.into_iter().filter(|column| shape.column(column).is_none()).collect();
     if !lacking.is_empty() {
-        return Err(anyhow::anyhow!(
+        return Err(Stop::Refused(format!(
             "{versions} is no version table of Agno: it lacks {}; name the right one with --table versions=NAME",
             lacking.join(", ")
-        ));
+        ))
+        .into());
     }
     let sql = format!("SELECT table_name, version FROM {} ORDER BY version", backend.dialect().table(versions));
     let stamps = backend.query(&sql, &[])?.into_iter().filter_map(|row| match row.as_slice() {

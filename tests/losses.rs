@@ -392,3 +392,30 @@ fn a_stamp_that_lied_is_that_of_the_runs_table_too() {
         assert_eq!(database.stamps(), stamps);
     }
 }
+
+#[test]
+fn what_has_the_name_of_the_archive_and_is_none_is_in_the_way() {
+    for kind in kinds() {
+        for (sql, told) in [
+            ("CREATE TABLE agno_migrate_archive (a INTEGER)", "agno_migrate_archive lacks table_type, table_name"),
+            ("CREATE VIEW agno_migrate_archive AS SELECT 1 AS value", "agno_migrate_archive is no table"),
+        ] {
+            let database = kind.of("3.1.10");
+            database.sql(sql);
+            for words in [&["up"][..], &["down", "2.5.6", "--yes"]] {
+                let why = database.refused(words, 6);
+                assert!(why.contains(told) && why.contains("rename it"), "{why}");
+            }
+            assert_eq!(database.run(&["current"]).exit_code, 0, "who only looks goes on");
+            assert_eq!(database.run(&["status"]).exit_code, 0, "who only looks goes on");
+        }
+    }
+}
+
+#[test]
+fn a_view_that_is_broken_already_is_named() {
+    let database = Database::of("3.1.10");
+    database.sql("CREATE VIEW broken AS SELECT * FROM nowhere");
+    let why = database.refused(&["down", "2.5.6", "--yes"], 6);
+    assert!(why.contains("the view broken is broken already"), "{why}");
+}

@@ -441,7 +441,7 @@ fn what_is_no_version_table_is_said_before_anything_changes() {
         database.sql(sql);
         let before = database.dump();
         let report = database.run(&["up"]);
-        assert_eq!(report.exit_code, 1);
+        assert_eq!(report.exit_code, 6);
         let why = report.failure.expect("a reason");
         assert!(why.contains(told) && why.contains("--table versions="), "{why}");
         assert_eq!(database.dump(), before);

@@ -35,7 +35,7 @@ pub(super) struct State {
 
 impl Observed {
     pub(super) fn has_archive(&self) -> bool {
-        self.catalog.tables.contains_key(ARCHIVE_TABLE)
+        self.catalog.tables.contains_key(ARCHIVE_TABLE) && archive::stranger(&self.catalog).is_none()
     }
 
     /// Whether the runs table of a sessions table has a stamp.
