@@ -158,7 +158,10 @@ fn decide_up(step: &Step, subject: &Subject<'_>) -> Decision {
                     "the column {} is computed by the database, Agno writes to it: drop or rename it",
                     column.name
                 )),
-                (Some(there), _) if column.required && !there.required => act([Action::Require(*column)]),
+                (Some(there), true) if column.required && !there.required => {
+                    act([Action::Restore { column: *column, over: Over::Null }, Action::Require(*column)])
+                }
+                (Some(there), false) if column.required && !there.required => act([Action::Require(*column)]),
                 (Some(_), false) => Decision::Holds,
                 (Some(_), true) => act([Action::Restore { column: *column, over: Over::Null }]),
                 (None, false) => act([Action::AddColumn(*column)]),

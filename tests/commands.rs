@@ -42,6 +42,7 @@ fn the_four_commands_of_the_mission() {
     let up = database.binary(&["up"]);
     assert!(stdout(&up).contains("created table agno_runs; 25 runs moved"), "{}", stdout(&up));
     assert!(stderr(&up).contains("note: stop every Agno 2 app"), "{}", stderr(&up));
+    assert!(stderr(&up).contains("run cleanup as soon as you are content"), "{}", stderr(&up));
     assert_eq!(stdout(&database.binary(&["up", "-q"])), "Nothing to do: 8 tables are at or above v3.0.0.\n");
     // Nobody to ask: a deploy job goes on.
     let down = database.binary(&["down", "v2.3.0"]);
@@ -121,6 +122,7 @@ fn plan_prints_sql_and_comments() {
     assert!(plan.contains("\nALTER TABLE \"agno_eval_runs\" ADD COLUMN \"user_id\" VARCHAR;\n"), "{plan}");
     assert!(plan.contains("-- v3.0.0: copy each run of the column runs into a row of the runs table\n"), "{plan}");
     assert!(plan.contains("-- stamp v3.0.0\n"), "{plan}");
+    assert!(plan.contains("\n-- to be read, not to be run"), "{plan}");
     // The schema statements are SQL that SQLite takes.
     let copy = Database::of("2.9.0");
     copy.sql(&stdout(&database.binary(&["plan", "--only", "evals,knowledge,schedules,metrics"])));
@@ -130,6 +132,15 @@ fn plan_prints_sql_and_comments() {
     let plan = stdout(&mixed.binary(&["plan", "2.5.6"]));
     let (up, down) = (plan.find("-- up to v2.5.6").expect("up"), plan.find("-- down to v2.5.6").expect("down"));
     assert!(up < down && plan[up..down].contains("agno_memories") && plan[down..].contains("agno_eval_runs"), "{plan}");
+}
+
+#[test]
+fn no_name_of_a_table_breaks_the_comments_of_a_plan() {
+    let database = Database::of("2.9.0");
+    database.sql("ALTER TABLE agno_sessions RENAME TO \"x\nDROP TABLE y; --\"");
+    let plan = stdout(&database.binary(&["plan"]));
+    assert!(plan.contains("\n-- x\\nDROP TABLE y; -- (sessions)\n"), "{plan}");
+    database.ok(&["up"]);
 }
 
 #[test]

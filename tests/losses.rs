@@ -419,3 +419,16 @@ fn a_view_that_is_broken_already_is_named() {
     let why = database.refused(&["down", "2.5.6", "--yes"], 6);
     assert!(why.contains("the view broken is broken already"), "{why}");
 }
+
+#[test]
+fn archived_times_come_back_into_a_column_that_may_be_null() {
+    for kind in kinds() {
+        let database = kind.of("2.9.0");
+        database.sql("UPDATE agno_memories SET created_at = 111");
+        database.ok(&["down", "2.0.0", "--yes", "--only", "memories"]);
+        database.sql("ALTER TABLE agno_memories ADD COLUMN created_at BIGINT");
+        database.ok(&["up", "--only", "memories"]);
+        assert_eq!(database.one("SELECT count(*) FROM agno_memories WHERE created_at <> 111"), "0");
+        assert!(!database.has("agno_migrate_archive") || kind == support::Kind::Sqlite, "nothing waits");
+    }
+}

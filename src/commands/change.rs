@@ -4,7 +4,7 @@ use super::{Answer, Ask, not_confirmed, save, stands_in_the_way, tables, tell_fo
 use crate::backend::Access;
 use crate::cli::{Backup, Cli, Command, Only, Options};
 use crate::discover::{Found, LooksLike};
-use crate::engine::{Course, Moves, Observed, TablePlan};
+use crate::engine::{Course, Engine, Moves, Observed, TablePlan};
 use crate::error::Stop;
 use crate::progress::Progress;
 use crate::report::{Outcome, Report, TableReport};
@@ -54,24 +54,30 @@ pub(super) fn change(
         if work > 0 {
             save(engine, backup, report)?;
         }
-        tell_consequences(&plans, &course, report);
-        let mut plans = plans.into_iter();
-        while let Some(plan) = plans.next() {
-            if plan.is_empty() {
-                report.tables.push(unchanged(&plan.table));
-                continue;
-            }
-            match engine.walk(&plan, &course) {
-                Ok(table) => report.tables.push(table),
-                Err(failed) => {
-                    report.tables.push(failed.report);
-                    report.tables.extend(plans.map(|plan| not_begun(&plan)));
-                    return Err(failed.error);
-                }
+        let outcome = walk(engine, plans, &course, report);
+        tell_consequences(&course, report);
+        outcome
+    })
+}
+
+/// Walks table by table; a failure ends it, and what was done is told all the same.
+fn walk(engine: &mut Engine<'_>, plans: Vec<TablePlan>, course: &Course, report: &mut Report) -> Result<()> {
+    let mut plans = plans.into_iter();
+    while let Some(plan) = plans.next() {
+        if plan.is_empty() {
+            report.tables.push(unchanged(&plan.table));
+            continue;
+        }
+        match engine.walk(&plan, course) {
+            Ok(table) => report.tables.push(table),
+            Err(failed) => {
+                report.tables.push(failed.report);
+                report.tables.extend(plans.map(|plan| not_begun(&plan)));
+                return Err(failed.error);
             }
         }
-        Ok(())
-    })
+    }
+    Ok(())
 }
 
 fn question(work: usize, course: &Course, database: &str) -> String {
@@ -79,14 +85,18 @@ fn question(work: usize, course: &Course, database: &str) -> String {
 }
 
 /// What the user must know about living with the result.
-fn tell_consequences(plans: &[TablePlan], course: &Course, report: &mut Report) {
+fn tell_consequences(course: &Course, report: &mut Report) {
     let last = newest();
-    let moves_runs = |plan: &&TablePlan| plan.table.table_type == TableType::Sessions && !plan.is_empty();
-    let sessions = plans.iter().any(|plan| moves_runs(&plan));
+    let has_moved = |table_type: TableType| {
+        let mut tables = report.tables.iter().filter(|table| table.table_type == Some(table_type));
+        tables.any(|table| table.outcome == Outcome::Migrated)
+    };
+    let (sessions, learnings) = (has_moved(TableType::Sessions), has_moved(TableType::Learnings));
     match course {
         Course::Up { target, .. } if target == last && sessions => report.notes.push(
-            "stop every Agno 2 app on this database: it would write runs where Agno 3 does not look for them. The old column \
-             runs stays as it was, and Agno 3 reads it too until it is dropped"
+            "stop every Agno 2 app on this database: it would write runs where Agno 3 does not look for them. The old column runs \
+             stays as it was; until agno-migrate cleanup drops it Agno 3 reads it too, which is slower, and on PostgreSQL brings \
+             back the runs that the app deletes: run cleanup as soon as you are content"
                 .to_owned(),
         ),
         Course::Down { target } if *target < Version::new(2, 5, 6) && sessions => report.warnings.push(format!(
@@ -96,7 +106,7 @@ fn tell_consequences(plans: &[TablePlan], course: &Course, report: &mut Report) 
     }
     if let Course::Down { target } = course
         && target < last
-        && plans.iter().any(|plan| plan.table.table_type == TableType::Learnings && !plan.is_empty())
+        && learnings
     {
         report
             .notes

@@ -48,8 +48,9 @@ impl Engine<'_> {
             if let Err(error) = self.patiently(table, &mut report, &mut work) {
                 report.failed(started.elapsed());
                 self.progress.on(Event::TableDone);
-                // Down, the leg is of the version that is left.
-                let way = if course.direction() == Direction::Up { "to" } else { "down from" };
+                // Down, the leg is of the version that is left, unless there is only a stamp to be written.
+                let is_left = course.direction() == Direction::Down && leg.version > *course.target();
+                let way = if is_left { "down from" } else { "to" };
                 let error = error.context(format!("{} {way} v{}", table.name, leg.version));
                 return Err(Box::new(Failed { report, error }));
             }

@@ -298,32 +298,31 @@ impl Report {
                     continue;
                 }
                 if !begun {
-                    let _ = writeln!(
-                        text,
-                        "{}",
-                        format!("-- {heading} {}", self.target.as_deref().unwrap_or_default()).trim_end()
-                    );
+                    let is_first = text.is_empty();
+                    text.push_str(&comment(&format!("{heading} {}", self.target.as_deref().unwrap_or_default())));
+                    text.push_str(&if is_first { comment(READ_ONLY) } else { String::new() });
                     begun = true;
                 }
-                let _ = writeln!(text, "\n-- {} ({})", table.name, table.table_type.map_or("", TableType::word));
+                let word = table.table_type.map_or("", TableType::word);
+                text.push_str(&format!("\n{}", comment(&format!("{} ({word})", table.name))));
                 for step in steps {
-                    let _ = writeln!(text, "-- v{}: {}", step.version, planned(&step.what));
+                    text.push_str(&comment(&format!("v{}: {}", step.version, planned(&step.what))));
                     for sql in &step.sql {
                         let _ = writeln!(text, "{sql};");
                     }
                 }
                 if let Some(after) = &table.after {
-                    let _ = writeln!(text, "-- stamp v{after}");
+                    text.push_str(&comment(&format!("stamp v{after}")));
                 }
             }
         }
         let refused: Vec<&TableReport> = self.tables.iter().filter(|table| !table.refusals.is_empty()).collect();
         if text.is_empty() && refused.is_empty() {
-            let _ = writeln!(text, "-- nothing to do");
+            text.push_str(&comment("nothing to do"));
         }
         for table in refused {
             for refusal in &table.refusals {
-                let _ = writeln!(text, "-- refused: {}: {refusal}", table.name);
+                text.push_str(&comment(&format!("refused: {}: {refusal}", table.name)));
             }
         }
         text
@@ -376,6 +375,14 @@ impl TableReport {
             _ => "up",
         }
     }
+}
+
+/// Said at the top of a plan: a line without SQL below it stands for work that no statement shows.
+const READ_ONLY: &str = "to be read, not to be run: agno-migrate itself moves and archives the rows, and stamps";
+
+/// A line of a plan that is no SQL. The name of a table may have line breaks.
+fn comment(text: &str) -> String {
+    format!("-- {}\n", text.trim_end().replace('\n', "\\n").replace('\r', "\\r"))
 }
 
 /// What was said of a thing done, said of a thing to do.
