@@ -26,7 +26,9 @@ pub fn stranger(catalog: &Catalog) -> Option<String> {
         }
         None => catalog.names.contains(ARCHIVE_TABLE).then(|| "is no table".to_owned()),
     };
-    why.map(|why| format!("{ARCHIVE_TABLE} {why}: it has the name of the table in which agno-migrate keeps values; rename it"))
+    why.map(|why| {
+        format!("{ARCHIVE_TABLE} {why}: it has the name of the table in which agno-migrate keeps values; rename it")
+    })
 }
 
 /// Which columns of which tables have values in the archive.

@@ -121,8 +121,8 @@ pub enum Command {
         /// Documents of PgVector: the columns that v2 reads
         #[arg(long)]
         vectors: bool,
-        /// The database that has the v1 tables; may be repeated [default: the one of --db]
-        #[arg(long, value_name = "URL", env = "AGNO_MIGRATE_FROM", hide_env_values = true, value_delimiter = ';')]
+        /// The database that has the v1 tables; may be repeated [env: AGNO_MIGRATE_FROM, separated by ;] [default: the one of --db]
+        #[arg(long, value_name = "URL")]
         from: Vec<String>,
         /// The schema that has the v1 tables, when it is not that of --schema (PostgreSQL)
         #[arg(long, value_name = "NAME", env = "AGNO_MIGRATE_FROM_SCHEMA")]
@@ -139,8 +139,9 @@ pub enum Command {
     /// Holds the shape of every table against its stamp, every run of the old column against the runs table, and the archive
     /// against the tables its values come from. Says what differs, by id, and what mends it; ends with 4 when something does.
     Verify {
-        /// A database with tables of v1 that were converted into this one: their rows are compared too; may be repeated
-        #[arg(long, value_name = "URL", env = "AGNO_MIGRATE_FROM", hide_env_values = true, value_delimiter = ';')]
+        /// A database with tables of v1 that were converted into this one: their rows are compared too; may be repeated [env:
+        /// AGNO_MIGRATE_FROM, separated by ;]
+        #[arg(long, value_name = "URL")]
         from: Vec<String>,
         /// The schema that has the v1 tables, when it is not that of --schema (PostgreSQL)
         #[arg(long, value_name = "NAME", env = "AGNO_MIGRATE_FROM_SCHEMA")]
@@ -222,9 +223,9 @@ pub struct Options {
     /// A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]
     #[arg(long, global = true, value_name = "LIST")]
     pub db_file: Option<PathBuf>,
-    /// A table's own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape
-    #[arg(long = "table", global = true, value_name = "TYPE=NAME", value_parser = named_table, env = "AGNO_MIGRATE_TABLE",
-          value_delimiter = ';')]
+    /// A table's own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape [env:
+    /// AGNO_MIGRATE_TABLE, separated by ;]
+    #[arg(long = "table", global = true, value_name = "TYPE=NAME", value_parser = named_table)]
     pub tables: Vec<NamedTable>,
     /// Seconds to wait for another migration or an application that holds the database
     #[arg(long, global = true, value_name = "SECONDS", default_value = "300", value_parser = seconds, env = "AGNO_MIGRATE_LOCK_WAIT")]
@@ -278,6 +279,26 @@ pub struct NamedTable {
 }
 
 impl Cli {
+    /// Takes what was not said from variables that hold lists. Not clap's: it would cut arguments at the semicolon too, and names
+    /// and passwords may have one.
+    ///
+    /// # Errors
+    /// [`Stop::Usage`] for what is no list of tables.
+    pub fn complete(&mut self) -> Result<(), Stop> {
+        const SEPARATOR: char = ';';
+        if let (true, Some(list)) = (self.options.tables.is_empty(), variable("AGNO_MIGRATE_TABLE")?) {
+            let tables = list.split(SEPARATOR).map(str::trim).filter(|said| !said.is_empty()).map(named_table);
+            self.options.tables =
+                tables.collect::<Result<_, _>>().map_err(|why| Stop::Usage(format!("AGNO_MIGRATE_TABLE: {why}")))?;
+        }
+        if let Command::V1ToV2 { from, .. } | Command::Verify { from, .. } = &mut self.command
+            && let (true, Some(list)) = (from.is_empty(), variable("AGNO_MIGRATE_FROM")?)
+        {
+            from.extend(list.split(SEPARATOR).map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned));
+        }
+        Ok(())
+    }
+
     /// The databases the command is run on, one after the other.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use agno_migrate::cli::{Cli, Colors, Command};
 use agno_migrate::commands::{self, Answer};
-use agno_migrate::environment;
+use agno_migrate::environment::{self, Secrets};
 use agno_migrate::progress::{self, Progress, Silent};
 use agno_migrate::report::Report;
 use agno_migrate::terminal::{self, plain};
@@ -18,12 +18,14 @@ fn main() -> ExitCode {
         }
         progress::interrupt();
     });
+    let secrets = Secrets::of_process();
     let command = environment::heeded(Cli::command().color(colors_of_arguments()));
-    let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let mut cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let said = error.render().to_string();
-            match environment::without_urls(said.clone(), environment::words()) {
+            match secrets.hide(&said) {
                 safe if safe != said => {
                     let _ = write!(io::stderr(), "{safe}");
                 }
@@ -31,7 +33,14 @@ fn main() -> ExitCode {
                     let _ = error.print();
                 }
             }
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            // Help and the version are what was asked for.
+            if code != 0 && environment::wants_json() {
+                let message = said.lines().next().unwrap_or_default();
+                let report = Report::usage(secrets.hide(message.strip_prefix("error: ").unwrap_or(message)), code);
+                print(report.to_json().as_bytes());
+            }
+            return ExitCode::from(code);
         }
     };
     match &cli.command {
@@ -51,27 +60,31 @@ fn main() -> ExitCode {
         _ => {}
     }
 
-    let databases = match cli.databases() {
+    let databases = match cli.complete().and_then(|()| cli.databases()) {
         Ok(databases) => databases,
         Err(stop) => {
-            let _ = writeln!(io::stderr(), "error: {stop}");
+            let message = secrets.hide(&stop.to_string());
+            let _ = writeln!(io::stderr(), "error: {message}");
+            if cli.options.json {
+                print(Report::usage(message, stop.exit_code()).to_json().as_bytes());
+            }
             return ExitCode::from(stop.exit_code());
         }
     };
-    let reports = run_each(&cli, &databases);
+    let reports = run_each(&cli, &databases, &secrets);
     let json = match reports.as_slice() {
         _ if !cli.options.json => return ExitCode::from(commands::worst(reports.iter().map(|report| report.exit_code))),
         [one] if databases.len() == 1 => one.to_json(),
         several => Report::several_to_json(several, commands::worst(several.iter().map(|report| report.exit_code))),
     };
-    match print(json.as_bytes()) {
+    match print(secrets.hide(&json).as_bytes()) {
         ExitCode::SUCCESS => ExitCode::from(commands::worst(reports.iter().map(|report| report.exit_code))),
         failed => failed,
     }
 }
 
 /// One database after the other; what stops one does not stop the others, but Ctrl-C does. Text is printed as it comes.
-fn run_each(cli: &Cli, databases: &[String]) -> Vec<Report> {
+fn run_each(cli: &Cli, databases: &[String], secrets: &Secrets) -> Vec<Report> {
     let watched = terminal::is_watched() && !cli.options.no_progress && !cli.options.quiet && !cli.options.json;
     let mut reports = Vec::new();
     for (at, url) in databases.iter().enumerate() {
@@ -93,8 +106,8 @@ fn run_each(cli: &Cli, databases: &[String]) -> Vec<Report> {
         if is_one_of_many && !cli.options.json {
             print(format!("== {}\n", plain(&report.database)).as_bytes());
         }
-        tell(cli, &report, is_one_of_many.then_some(report.database.as_str()));
-        if !cli.options.json && print(plain(&report.to_text()).as_bytes()) != ExitCode::SUCCESS {
+        tell(cli, &report, is_one_of_many.then_some(report.database.as_str()), secrets);
+        if !cli.options.json && print(plain(&secrets.hide(&report.to_text())).as_bytes()) != ExitCode::SUCCESS {
             report.exit_code = 1;
         }
         reports.push(report);
@@ -133,7 +146,7 @@ fn print(text: &[u8]) -> ExitCode {
 }
 
 /// Notes, warnings and errors go to stderr, with the database where there are several.
-fn tell(cli: &Cli, report: &Report, database: Option<&str>) {
+fn tell(cli: &Cli, report: &Report, database: Option<&str>, secrets: &Secrets) {
     let of = database.map_or(String::new(), |name| format!("{}: ", plain(name)));
     let colored = match cli.options.color {
         Colors::Always => true,
@@ -150,13 +163,13 @@ fn tell(cli: &Cli, report: &Report, database: Option<&str>) {
             }
         }
         for note in notes {
-            let _ = writeln!(stderr, "{}: {of}{}", paint("36", "note"), plain(&note));
+            let _ = writeln!(stderr, "{}: {of}{}", paint("36", "note"), plain(&secrets.hide(&note)));
         }
     }
     for warning in warnings {
-        let _ = writeln!(stderr, "{}: {of}{}", paint("33", "warning"), plain(&warning));
+        let _ = writeln!(stderr, "{}: {of}{}", paint("33", "warning"), plain(&secrets.hide(&warning)));
     }
     if let Some(failure) = &report.failure {
-        let _ = writeln!(stderr, "{}: {of}{}", paint("31", "error"), plain(failure));
+        let _ = writeln!(stderr, "{}: {of}{}", paint("31", "error"), plain(&secrets.hide(failure)));
     }
 }

@@ -255,11 +255,11 @@ fn a_password_in_the_wrong_place_is_not_shown() {
     silent(binary().args(["up", "--db", "mysql://me:hunter2@host/db"]), "'mysql'");
     silent(binary().args(["up", "--db", "host=there password=hunter2"]), "give its URL, postgresql://");
     silent(binary().args(["up", "--db", "postgresql://me:p@ss?hunter2@host/db"]), "has to be percent-encoded");
-    silent(binary().args(["down", url]), "'<database URL>' is not a version");
-    silent(binary().arg(url), "unrecognized subcommand '<database URL>'");
-    silent(binary().args(["up", url]), "unexpected argument '<database URL>'");
-    silent(binary().args(["up", &format!("--to={url}")]), "'<database URL>' is not a version");
-    silent(binary().arg("up").env("AGNO_MIGRATE_ONLY", url), "there is no table type '<database URL>'");
+    silent(binary().args(["down", url]), "'postgresql://me:***@host/db' is not a version");
+    silent(binary().arg(url), "unrecognized subcommand 'postgresql://me:***@host/db'");
+    silent(binary().args(["up", url]), "unexpected argument 'postgresql://me:***@host/db'");
+    silent(binary().args(["up", &format!("--to={url}")]), "'postgresql://me:***@host/db' is not a version");
+    silent(binary().arg("up").env("AGNO_MIGRATE_ONLY", url), "there is no table type 'postgresql://me:***@host/db'");
     silent(binary().args(["up", "--db-file", url]), "a URL is for --db");
     silent(binary().arg("up").env("AGNO_DB_FILE", url), "a URL is for --db");
     let folder = Database::empty();
@@ -420,6 +420,44 @@ fn the_version_says_which_databases_it_knows() {
         let line = format!("\n  v{}  Agno {}\n", migration.version, releases_of(&migration.version));
         assert!(long.contains(&line), "{line} in {long}");
     }
+}
+
+#[test]
+fn what_was_said_wrongly_is_told_as_json_too() {
+    for words in [
+        &["up", "--json", "--to", "banana"][..],
+        &["up", "--json", "--only", "x"],
+        &["up", "--json", "--nope"],
+        &["down", "--json"],
+        &["up", "--json", "--db-file", "/nowhere"],
+    ] {
+        let output = binary().args(words).output().expect("runs");
+        assert_eq!(output.status.code(), Some(2));
+        let report: serde_json::Value =
+            serde_json::from_str(&stdout(&output)).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        assert_eq!((&report["schema"], &report["exit_code"]), (&1.into(), &2.into()));
+        assert!(report["failure"].as_str().is_some_and(|why| !why.is_empty() && !why.starts_with("error")), "{report}");
+    }
+    let help = binary().args(["up", "--json", "--help"]).output().expect("runs");
+    assert!(help.status.success() && stdout(&help).starts_with("Bring every Agno table"));
+}
+
+#[test]
+fn names_with_a_semicolon_can_be_said() {
+    let database = Database::of("2.9.0");
+    database.sql("ALTER TABLE agno_sessions RENAME TO \"a;b\"");
+    database.ok(&["up", "--table", "sessions=a;b"]);
+    let several = database.binary(&["status", "--table", "memories=agno_memories", "--table", "evals=agno_eval_runs"]);
+    let mut by_variable = binary();
+    let by_variable = by_variable
+        .args(["status", "--db", &database.url])
+        .env("AGNO_MIGRATE_TABLE", "memories=agno_memories; evals=agno_eval_runs");
+    assert_eq!(stdout(&by_variable.output().expect("runs")), stdout(&several));
+    let wrong =
+        binary().args(["status", "--db", &database.url]).env("AGNO_MIGRATE_TABLE", "sessions=agno_sessions;banana").output();
+    let wrong = wrong.expect("runs");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("AGNO_MIGRATE_TABLE: say TYPE=NAME"), "{}", stderr(&wrong));
 }
 
 #[test]

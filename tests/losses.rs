@@ -368,7 +368,9 @@ fn rows_of_the_users_tables_do_not_lose_the_row_they_point_to() {
     );
     let why = database.refused(&["up", "--only", "metrics"], 6);
     assert!(why.contains("rows of kid would lose the row that their foreign key names"), "{why}");
-    database.sql("DELETE FROM kid; INSERT INTO kid SELECT id FROM agno_metrics WHERE completed; INSERT INTO kid VALUES ('never was')");
+    database.sql(
+        "DELETE FROM kid; INSERT INTO kid SELECT id FROM agno_metrics WHERE completed; INSERT INTO kid VALUES ('never was')",
+    );
     database.ok(&["up", "--only", "metrics"]);
 
     // A key that SQLite itself cannot check.

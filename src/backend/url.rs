@@ -32,7 +32,7 @@ pub fn parse(url: &str) -> Result<Location, Stop> {
                     "the database URL lacks what is before its user: postgresql://USER:PASSWORD@HOST/DATABASE".to_owned(),
                 ))
             }
-            path if path.contains("password=") && !Path::new(path).exists() => Err(Stop::Usage(
+            path if is_list(path) && !Path::new(path).exists() => Err(Stop::Usage(
                 "the database is given as a list of KEY=VALUE: give its URL, postgresql://USER:PASSWORD@HOST/DATABASE"
                     .to_owned(),
             )),
@@ -52,6 +52,15 @@ pub fn parse(url: &str) -> Result<Location, Stop> {
              (postgresql://USER@HOST/DATABASE)"
         ))),
     }
+}
+
+/// Looks like the settings of libpq, `host=db password = ..`.
+fn is_list(text: &str) -> bool {
+    let words = text.split(['=', ' ']).map(str::to_ascii_lowercase);
+    text.contains('=')
+        && words
+            .into_iter()
+            .any(|word| ["host", "hostaddr", "user", "dbname", "password", "service"].contains(&word.as_str()))
 }
 
 /// What follows `sqlite://`, as SQLAlchemy reads it: `/relative`, `//absolute`; options behind `?` are for the driver.
@@ -118,6 +127,7 @@ mod tests {
             "me:hunter2@host/db",
             "me:hunter2@host://db",
             "host=db password=hunter2 dbname=app",
+            "user=pw PASSWORD = hunter2",
             "://x",
         ] {
             match parse(url) {

@@ -284,6 +284,11 @@ fn grouped(number: u64) -> String {
 }
 
 impl Report {
+    /// Of a command that was said wrongly: nothing was even opened.
+    pub fn usage(failure: String, exit_code: u8) -> Report {
+        Report { failure: Some(failure), exit_code, ..Report::new("", String::new()) }
+    }
+
     /// A report of a command.
     pub fn new(command: &'static str, database: String) -> Report {
         Report { schema: 1, command, database, ..Report::default() }

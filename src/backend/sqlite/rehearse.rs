@@ -38,12 +38,17 @@ pub fn rehearse(connection: &Connection, statements: &[String]) -> Result<Vec<St
         Some(_) if newly.is_empty() && !before.is_empty() => before
             .iter()
             .map(|(kind, name)| {
-                format!("the {kind} {name} is broken already, and SQLite changes no table while it is: mend it, or drop it first")
+                format!(
+                    "the {kind} {name} is broken already, and SQLite changes no table while it is: mend it, or drop it first"
+                )
             })
             .collect(),
         Some((statement, error)) if newly.is_empty() => {
             let first = statement.lines().next().unwrap_or_default();
-            vec![format!("{}, found by trying: {first}; drop what is named, and create it again afterwards", sentence(&error))]
+            vec![format!(
+                "{}, found by trying: {first}; drop what is named, and create it again afterwards",
+                sentence(&error)
+            )]
         }
         _ => newly,
     })

@@ -26,7 +26,7 @@ end
 
 complete -c agno-migrate -n "__fish_agno_migrate_needs_command" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_needs_command" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
-complete -c agno-migrate -n "__fish_agno_migrate_needs_command" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
+complete -c agno-migrate -n "__fish_agno_migrate_needs_command" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape [env: AGNO_MIGRATE_TABLE, separated by ;]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_needs_command" -l lock-wait -d 'Seconds to wait for another migration or an application that holds the database' -r
 complete -c agno-migrate -n "__fish_agno_migrate_needs_command" -l lock-timeout -d 'Seconds one statement waits for the lock of a table before it is tried again, until --lock-wait is over (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_needs_command" -l wait -d 'Seconds to wait for a server that is still starting' -r
@@ -56,7 +56,7 @@ complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l only -d
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l backup -d 'Copy the SQLite file before it is changed: to PATH, into the folder PATH, or without PATH beside it [env: AGNO_MIGRATE_BACKUP, a PATH or true]' -r -F
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape [env: AGNO_MIGRATE_TABLE, separated by ;]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l lock-wait -d 'Seconds to wait for another migration or an application that holds the database' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l lock-timeout -d 'Seconds one statement waits for the lock of a table before it is tried again, until --lock-wait is over (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand up" -l wait -d 'Seconds to wait for a server that is still starting' -r
@@ -76,7 +76,7 @@ complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l only 
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l backup -d 'Copy the SQLite file before it is changed: to PATH, into the folder PATH, or without PATH beside it [env: AGNO_MIGRATE_BACKUP, a PATH or true]' -r -F
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape [env: AGNO_MIGRATE_TABLE, separated by ;]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l lock-wait -d 'Seconds to wait for another migration or an application that holds the database' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l lock-timeout -d 'Seconds one statement waits for the lock of a table before it is tried again, until --lock-wait is over (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -l wait -d 'Seconds to wait for a server that is still starting' -r
@@ -94,7 +94,7 @@ complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -s h -l 
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand down" -s V -l version -d 'Print version'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand current" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand current" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand current" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand current" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape [env: AGNO_MIGRATE_TABLE, separated by ;]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand current" -l lock-wait -d 'Seconds to wait for another migration or an application that holds the database' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand current" -l lock-timeout -d 'Seconds one statement waits for the lock of a table before it is tried again, until --lock-wait is over (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand current" -l wait -d 'Seconds to wait for a server that is still starting' -r
@@ -111,7 +111,7 @@ complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand current" -s h 
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand current" -s V -l version -d 'Print version'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand status" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand status" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand status" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand status" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape [env: AGNO_MIGRATE_TABLE, separated by ;]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand status" -l lock-wait -d 'Seconds to wait for another migration or an application that holds the database' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand status" -l lock-timeout -d 'Seconds one statement waits for the lock of a table before it is tried again, until --lock-wait is over (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand status" -l wait -d 'Seconds to wait for a server that is still starting' -r
@@ -129,7 +129,7 @@ complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand status" -s V -
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand plan" -l only -d 'Only tables of these types, separated by commas; sessions brings its runs along' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand plan" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand plan" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand plan" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand plan" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape [env: AGNO_MIGRATE_TABLE, separated by ;]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand plan" -l lock-wait -d 'Seconds to wait for another migration or an application that holds the database' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand plan" -l lock-timeout -d 'Seconds one statement waits for the lock of a table before it is tried again, until --lock-wait is over (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand plan" -l wait -d 'Seconds to wait for a server that is still starting' -r
@@ -143,12 +143,12 @@ complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand plan" -s v -l 
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand plan" -l no-progress -d 'No progress bars'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand plan" -s V -l version -d 'Print version'
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l from -d 'The database that has the v1 tables; may be repeated [default: the one of --db]' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l from -d 'The database that has the v1 tables; may be repeated [env: AGNO_MIGRATE_FROM, separated by ;] [default: the one of --db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l from-schema -d 'The schema that has the v1 tables, when it is not that of --schema (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l to -d 'The schema version of tables that are made new, or an Agno release' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape [env: AGNO_MIGRATE_TABLE, separated by ;]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l lock-wait -d 'Seconds to wait for another migration or an application that holds the database' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l lock-timeout -d 'Seconds one statement waits for the lock of a table before it is tried again, until --lock-wait is over (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l wait -d 'Seconds to wait for a server that is still starting' -r
@@ -166,11 +166,11 @@ complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -s v
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l no-progress -d 'No progress bars'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -s V -l version -d 'Print version'
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l from -d 'A database with tables of v1 that were converted into this one: their rows are compared too; may be repeated' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l from -d 'A database with tables of v1 that were converted into this one: their rows are compared too; may be repeated [env: AGNO_MIGRATE_FROM, separated by ;]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l from-schema -d 'The schema that has the v1 tables, when it is not that of --schema (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape [env: AGNO_MIGRATE_TABLE, separated by ;]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l lock-wait -d 'Seconds to wait for another migration or an application that holds the database' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l lock-timeout -d 'Seconds one statement waits for the lock of a table before it is tried again, until --lock-wait is over (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -l wait -d 'Seconds to wait for a server that is still starting' -r
@@ -187,7 +187,7 @@ complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand verify" -s V -
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -l backup -d 'Copy the SQLite file before it is changed: to PATH, into the folder PATH, or without PATH beside it [env: AGNO_MIGRATE_BACKUP, a PATH or true]' -r -F
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape [env: AGNO_MIGRATE_TABLE, separated by ;]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -l lock-wait -d 'Seconds to wait for another migration or an application that holds the database' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -l lock-timeout -d 'Seconds one statement waits for the lock of a table before it is tried again, until --lock-wait is over (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -l wait -d 'Seconds to wait for a server that is still starting' -r
@@ -207,7 +207,7 @@ complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -s h 
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand cleanup" -s V -l version -d 'Print version'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand completions" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand completions" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand completions" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand completions" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape [env: AGNO_MIGRATE_TABLE, separated by ;]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand completions" -l lock-wait -d 'Seconds to wait for another migration or an application that holds the database' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand completions" -l lock-timeout -d 'Seconds one statement waits for the lock of a table before it is tried again, until --lock-wait is over (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand completions" -l wait -d 'Seconds to wait for a server that is still starting' -r
@@ -223,7 +223,7 @@ complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand completions" -
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand completions" -s V -l version -d 'Print version'
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand man" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand man" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
-complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand man" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand man" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape [env: AGNO_MIGRATE_TABLE, separated by ;]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand man" -l lock-wait -d 'Seconds to wait for another migration or an application that holds the database' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand man" -l lock-timeout -d 'Seconds one statement waits for the lock of a table before it is tried again, until --lock-wait is over (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand man" -l wait -d 'Seconds to wait for a server that is still starting' -r
