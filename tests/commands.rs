@@ -212,6 +212,8 @@ fn a_file_without_the_right_to_write_is_refused() {
     let up = as_nobody(&["up"]);
     assert_eq!(up.status.code(), Some(6), "{}", stderr(&up));
     assert!(stderr(&up).contains("cannot be written: give this user the right"), "{}", stderr(&up));
+    let told = as_nobody(&["up", "--dry-run"]);
+    assert_eq!((told.status.code(), stderr(&told)), (Some(6), stderr(&up)), "what is told is what would happen");
     assert_eq!(stdout(&as_nobody(&["current"])), "v2.5.6\n", "reading needs no such right");
     assert_eq!(std::fs::read(&database.path).expect("reads"), bytes);
     mode(&database.path, 0o000);

@@ -31,20 +31,19 @@ pub(super) fn change(
         tell_found(engine, &observed, report)?;
         let plans = engine.plan(&observed, &course)?;
         let refusals = refusals(&observed, only, &plans);
+        let work = plans.iter().filter(|plan| !plan.is_empty()).count();
         if report.dry_run {
             report.tables = plans.iter().map(planned).collect();
-            return refuse(&refusals, &plans);
+            refuse(&refusals, &plans)?;
+            return if work > 0 { writable(engine) } else { Ok(()) };
         }
         if !refusals.is_empty() {
             report.tables = plans.iter().map(not_begun).collect();
             return refuse(&refusals, &plans);
         }
         engine.backend.rollback()?;
-        let work = plans.iter().filter(|plan| !plan.is_empty()).count();
         if work > 0 {
-            if let Some(reason) = engine.backend.read_only()? {
-                return Err(Stop::Refused(reason).into());
-            }
+            writable(engine)?;
             if let Command::Down { yes: false, .. } = &cli.command
                 && ask(&question(work, &course, &report.database))? == Answer::No
             {
@@ -58,6 +57,14 @@ pub(super) fn change(
         tell_consequences(&course, report);
         outcome
     })
+}
+
+/// Refuses a database that cannot be written.
+fn writable(engine: &mut Engine<'_>) -> Result<()> {
+    match engine.backend.read_only()? {
+        Some(reason) => Err(Stop::Refused(reason).into()),
+        None => Ok(()),
+    }
 }
 
 /// Walks table by table; a failure ends it, and what was done is told all the same.

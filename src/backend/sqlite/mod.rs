@@ -421,7 +421,9 @@ impl Backend for SqliteBackend {
 
     fn read_only(&mut self) -> Result<Option<String>> {
         let shown = self.path.display();
-        if self.connection.is_readonly("main").map_err(explain)? {
+        // Asked of a connection that would write: this one may be made to read. It takes no lock and reads nothing.
+        let writer = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
+        if writer.is_readonly("main").map_err(explain)? {
             return Ok(Some(format!(
                 "{shown} cannot be written: give this user the right to write the file and its folder"
             )));
