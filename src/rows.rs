@@ -39,10 +39,19 @@ pub enum Counted {
     Learnings,
 }
 
+/// When a run began, and when the app last changed it.
+const CREATED_AT: Column = Column::new("created_at", ColumnType::BigInt);
+const UPDATED_AT: Column = Column::new("updated_at", ColumnType::BigInt);
+
 /// What a row of the runs table says that its run does not, with the rows of which the split would say something else: when
-/// the app last changed it; whose it is, where that is not its session's user; its place, where earlier ones were deleted.
-const OF_ROWS: [(Column, &str); 3] = [
-    (Column::new("updated_at", ColumnType::BigInt), "(updated_at IS NULL OR updated_at <> created_at)"),
+/// it began, where neither it nor its session says so; when the app last changed it; whose it is, where that is not its session's
+/// user; its place, where earlier ones were deleted.
+const OF_ROWS: [(Column, &str); 4] = [
+    (
+        CREATED_AT,
+        "created_at IS DISTINCT FROM coalesce({said}, (SELECT s.created_at FROM {sessions} s WHERE s.session_id = {runs}.session_id))",
+    ),
+    (UPDATED_AT, "(updated_at IS NULL OR updated_at <> created_at)"),
     (
         Column::new("user_id", ColumnType::Varchar),
         "user_id IS DISTINCT FROM (SELECT s.user_id FROM {sessions} s WHERE s.session_id = {runs}.session_id)",
@@ -81,10 +90,15 @@ pub fn apply(
         }
         (Move::Runs, Direction::Down) => {
             let dialect = backend.dialect();
-            let (sessions, own) = (dialect.table(&table.name), dialect.table(runs));
+            let (sessions, own, said) =
+                (dialect.table(&table.name), dialect.table(runs), dialect.run_created_at("run_data"));
             let mut archive = Archive { backend, table_type: TableType::Runs, table: runs };
             for (column, rows) in &OF_ROWS {
-                archive.keep_all_of(column, &rows.replace("{sessions}", &sessions).replace("{runs}", &own))?;
+                let rows = rows.replace("{sessions}", &sessions).replace("{runs}", &own).replace("{said}", &said);
+                if archive.keep_all_of(column, &rows)? > 0 && *column == CREATED_AT {
+                    // The split would write both times the same.
+                    archive.keep_all_of(&UPDATED_AT, &rows)?;
+                }
             }
             of(Counted::Runs, backend.join_runs(&table.name, runs, progress)?)
         }

@@ -3,7 +3,7 @@
 use crate::error::Stop;
 use crate::progress::{Event, Progress, interrupted};
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -46,8 +46,12 @@ impl Progress for Bars {
             Event::Rows { total, .. } => {
                 self.bar.finish_and_clear();
                 self.bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-                let template = "{msg} [{bar:30}] {human_pos}/{human_len} rows, {per_sec}, {eta} left";
+                let template = "{msg} [{bar:30}] {human_pos}/{human_len} rows, {speed}/s, {eta} left";
                 if let Ok(style) = ProgressStyle::with_template(template) {
+                    // Whole rows: indicatif's own has four digits behind the point.
+                    let style = style.with_key("speed", |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+                        let _ = write!(text, "{}", HumanCount(state.per_sec() as u64));
+                    });
                     self.bar.set_style(style.progress_chars("=> "));
                 }
                 self.bar.set_message(self.work.clone());

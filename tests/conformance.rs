@@ -265,6 +265,69 @@ fn rows_written_in_between_survive() {
     }
 }
 
+/// What an app on the newest schema may have done since: rows added, changed and deleted.
+const DONE_ABOVE: &str = r#"
+    DELETE FROM agno_sessions WHERE session_id = 'agent-3';
+    DELETE FROM agno_runs WHERE session_id = 'agent-3';
+    DELETE FROM agno_runs WHERE session_id = 'agent-1' AND run_index = 0;
+    UPDATE agno_runs SET updated_at = 9999999999 WHERE session_id = 'team-0' AND run_index = 0;
+    INSERT INTO agno_runs (run_id, session_id, run_type, user_id, run_index, run_data, created_at, updated_at)
+      VALUES ('late', 'no-runs', 'agent', 'ann', 0, '{"run_id": "late", "agent_id": "helper", "x": 1.10}', 6, 7);
+    UPDATE agno_runs SET agent_id = 'helper' WHERE run_id = 'late';
+    UPDATE agno_memories SET created_at = 12, updated_at = 13 WHERE memory_id = 'memory-0';
+    INSERT INTO agno_memories (memory_id, memory, created_at, updated_at, feedback) VALUES ('new', '"m"', 5, NULL, 'fine');
+    DELETE FROM agno_memories WHERE memory_id = 'memory-1';
+    UPDATE agno_metrics SET user_id = 'bea' WHERE completed AND user_id = '';
+    UPDATE agno_eval_runs SET user_id = 'ann';
+    UPDATE agno_knowledge SET user_id = 'bob';
+"#;
+
+/// What an app on any older schema may have done.
+const DONE_BELOW: &str = r#"
+    DELETE FROM agno_sessions WHERE session_id = 'agent-2';
+    UPDATE agno_sessions SET user_id = 'zoe', updated_at = 99 WHERE session_id = 'agent-1';
+    INSERT INTO agno_sessions (session_id, session_type, created_at) VALUES ('empty', 'agent', 5);
+    UPDATE agno_memories SET memory = '"changed"', updated_at = 77 WHERE memory_id = 'memory-0';
+    INSERT INTO agno_memories (memory_id, memory, updated_at{created_at}) VALUES ('low', '"m"', 1234{at});
+    DELETE FROM agno_memories WHERE memory_id = 'memory-2';
+    INSERT INTO agno_eval_runs (run_id, eval_type, eval_data, eval_input, created_at) VALUES ('low', 'x', '{}', '{}', 5);
+    DELETE FROM agno_knowledge;
+"#;
+
+#[test]
+fn what_is_done_on_either_side_survives_the_way_there_and_back() {
+    for kind in kinds() {
+        for (release, _) in RELEASES {
+            for low in SCHEMAS.into_iter().filter(|schema| *schema != "3.0.0") {
+                let what = format!("{release}, {low}");
+                let database = kind.of(release);
+                database.ok(&["up"]);
+                // The old column would bring back what is deleted.
+                database.ok(&["cleanup", "--yes"]);
+                database.sql(DONE_ABOVE);
+                let above = database.dump();
+                database.ok(&["down", low, "--yes"]);
+                database.ok(&["up"]);
+                assert_same(&database.dump(), &above, &format!("{what}: done above"));
+
+                database.ok(&["down", low, "--yes"]);
+                let (column, value) = if low == "2.0.0" { ("", "") } else { (", created_at", ", 1234") };
+                database.sql(&DONE_BELOW.replace("{created_at}", column).replace("{at}", value));
+                let mut below = database.dump();
+                database.ok(&["up"]);
+                assert_eq!(database.one("SELECT count(*) FROM agno_runs WHERE session_id = 'agent-2'"), "0", "{what}");
+                assert_ne!(database.one("SELECT count(*) FROM agno_runs WHERE session_id = 'agent-1'"), "0", "{what}");
+                database.ok(&["down", low, "--yes"]);
+                let mut again = database.dump();
+                // Values of rows that were deleted below have nothing to come back to.
+                below.remove("agno_migrate_archive");
+                again.remove("agno_migrate_archive");
+                assert_same(&again, &below, &format!("{what}: done below"));
+            }
+        }
+    }
+}
+
 #[test]
 fn metrics_of_single_users_wait_in_the_archive() {
     for kind in kinds() {

@@ -153,6 +153,9 @@ pub trait Dialect: Sync {
     /// Whether a JSON column holds an object, as a condition.
     fn is_object(&self, column: &str) -> String;
 
+    /// The whole seconds since 1970 at which the run in a JSON column says that it began; NULL when it says none.
+    fn run_created_at(&self, column: &str) -> String;
+
     /// A parameter that holds JSON text, as a value of a JSON column.
     fn of_text(&self, parameter: &str) -> String;
 

@@ -83,6 +83,14 @@ impl Dialect for Postgres {
         format!("jsonb_typeof({column}::jsonb) = 'object'")
     }
 
+    fn run_created_at(&self, column: &str) -> String {
+        let said = format!("({column}::jsonb -> 'created_at')");
+        format!(
+            "CASE WHEN jsonb_typeof{said} = 'number' AND {said}::numeric >= 1 AND {said}::numeric < 9223372036854775807 \
+             THEN trunc({said}::numeric)::bigint END"
+        )
+    }
+
     fn of_text(&self, parameter: &str) -> String {
         format!("CAST({parameter} AS jsonb)")
     }

@@ -94,9 +94,7 @@ impl<'d> Tables<'d> {
         let id = |key: &str| {
             format!("CASE WHEN jsonb_typeof(e.run -> '{key}') IN ('string', 'number') THEN e.run ->> '{key}' END")
         };
-        let created = "CASE WHEN jsonb_typeof(e.run -> 'created_at') = 'number' \
-                            AND (e.run -> 'created_at')::numeric >= 1 AND (e.run -> 'created_at')::numeric < 9223372036854775807 \
-                       THEN trunc((e.run -> 'created_at')::numeric)::bigint ELSE s.created_at END";
+        let created = format!("coalesce({}, s.created_at)", self.dialect.run_created_at("e.run"));
         format!(
             "SELECT ({run_id})::varchar AS run_id, s.session_id::varchar AS session_id, \
                     coalesce({kind}, s.session_type)::varchar AS run_type, \

@@ -69,6 +69,15 @@ impl Dialect for Sqlite {
         format!("CASE WHEN json_valid({column}) THEN json_type({column}) IN ('object', 'text') ELSE false END")
     }
 
+    fn run_created_at(&self, column: &str) -> String {
+        let said = format!("json_extract({column}, '$.created_at')");
+        // Two CASEs: what is no JSON, NaN in it, must not even be looked into.
+        format!(
+            "CASE WHEN json_valid({column}) THEN CASE WHEN typeof({said}) IN ('integer', 'real') AND {said} >= 1 \
+             THEN CAST({said} AS INTEGER) END END"
+        )
+    }
+
     fn of_text(&self, parameter: &str) -> String {
         parameter.to_owned()
     }
