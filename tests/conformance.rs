@@ -297,7 +297,9 @@ const DONE_BELOW: &str = r#"
 #[test]
 fn what_is_done_on_either_side_survives_the_way_there_and_back() {
     for kind in kinds() {
-        for (release, _) in RELEASES {
+        // What servers differ in is not the release that wrote the rows.
+        let releases = if matches!(kind, Kind::Postgres(1..)) { &RELEASES[RELEASES.len() - 1..] } else { &RELEASES[..] };
+        for (release, _) in releases {
             for low in SCHEMAS.into_iter().filter(|schema| *schema != "3.0.0") {
                 let what = format!("{release}, {low}");
                 let database = kind.of(release);

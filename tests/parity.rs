@@ -216,7 +216,7 @@ fn the_release_that_wrote_it_reads_it_again_and_goes_on() {
 fn agno_2_9_reads_what_comes_down_and_what_it_adds_goes_up() {
     let Some(venvs) = venvs("agno_2_9_reads_what_comes_down_and_what_it_adds_goes_up") else { return };
     for kind in judged() {
-        for release in ["2.0.11", "2.9.0", "3.1.10"] {
+        for (release, _) in RELEASES {
             let database = kind.of(release);
             let wrote = essence(&agno(&venvs, release, "judge.py", &database, &["read"]));
             database.ok(&["up"]);
@@ -224,7 +224,8 @@ fn agno_2_9_reads_what_comes_down_and_what_it_adds_goes_up() {
             assert_eq!(essence(&agno(&venvs, "2.9.0", "judge.py", &database, &["read"])), wrote, "{release}");
             goes_on(&venvs, "2.9.0", &database, release);
             // One more run of each kind, then up again: Agno 3 sees it last.
-            for session in CONVERSATIONS {
+            let is_one_of_three = ["2.0.11", "2.9.0", "3.1.10"].contains(&release);
+            for session in CONVERSATIONS.into_iter().take(if is_one_of_three { 4 } else { 1 }) {
                 let added = agno(&venvs, "2.9.0", "judge.py", &database, &["go-on", "--session", session]);
                 let runs = added["after"].clone();
                 database.ok(&["up"]);

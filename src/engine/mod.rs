@@ -10,15 +10,14 @@ pub use course::{Course, Moves};
 pub use observed::Observed;
 pub use planning::TablePlan;
 pub use walk::Failed;
-pub(crate) use walk::gone;
 
-use crate::archive;
+use crate::archive::{self, Archive};
 use crate::backend::Backend;
-use crate::discover::{self, Named};
+use crate::discover::{self, Found, Named};
 use crate::progress::Progress;
 use crate::schema::tables::{TableType, VERSIONS_TABLE};
 use crate::stamps;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -87,4 +86,12 @@ impl Engine<'_> {
         let count = self.backend.query(&sql, &[])?.into_iter().flatten().flatten().next();
         count.unwrap_or_default().parse().with_context(|| format!("counting the rows of {table}"))
     }
+}
+
+pub(crate) fn gone() -> anyhow::Error {
+    anyhow!("the table has gone since it was found: run the command again")
+}
+
+fn archive_of<'b>(backend: &'b mut dyn Backend, table: &'b Found) -> Archive<'b> {
+    Archive { backend, table_type: table.table_type, table: &table.name }
 }

@@ -2,8 +2,7 @@
 
 use super::course::Leg;
 use super::observed::State;
-use super::walk::{archive_of, gone};
-use super::{Course, Engine, Moves, Observed};
+use super::{Course, Engine, Moves, Observed, archive_of, gone};
 use crate::archive;
 use crate::discover::{Found, Stamp};
 use crate::error::Stop;

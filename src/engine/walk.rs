@@ -2,9 +2,7 @@
 
 use super::course::Leg;
 use super::planning::Mode;
-use super::{Course, Engine, Observed, TablePlan};
-use crate::archive::Archive;
-use crate::backend::Backend;
+use super::{Course, Engine, Observed, TablePlan, archive_of, gone};
 use crate::discover::{Found, Stamp};
 use crate::error::{Stop, holds};
 use crate::plan::Action;
@@ -13,7 +11,7 @@ use crate::report::TableReport;
 use crate::rows;
 use crate::schema::{Direction, MIGRATIONS, Move, Shape};
 use crate::stamps;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use semver::Version;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -248,10 +246,6 @@ impl Engine<'_> {
     }
 }
 
-pub(crate) fn gone() -> anyhow::Error {
-    anyhow!("the table has gone since it was found: run the command again")
-}
-
 /// A walk that stopped: what it had done, and why it stopped.
 pub struct Failed {
     /// What was done.
@@ -272,8 +266,4 @@ fn stamp_after(leg: &Leg, course: &Course) -> Version {
             .unwrap_or(target)
             .clone(),
     }
-}
-
-pub(super) fn archive_of<'b>(backend: &'b mut dyn Backend, table: &'b Found) -> Archive<'b> {
-    Archive { backend, table_type: table.table_type, table: &table.name }
 }
