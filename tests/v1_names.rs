@@ -306,7 +306,7 @@ fn a_dry_run_remembers_what_it_told() {
     let others: Vec<Value> = (0..30).map(|at| agent(&format!("s{at}"), "B", 6, &[&format!("r{at}")])).collect();
     let v1 = database(&[("one", AGENTS, many), ("two", AGENTS, others)]);
     let memory = json!({"id": "x", "user_id": "u", "memory": "{'memory':'a'}"});
-    memories(&v1, "m1", &[memory.clone()]);
+    memories(&v1, "m1", std::slice::from_ref(&memory));
     memories(&v1, "m2", &[memory]);
     let report = converted(&Database::empty(), &[&v1], "3.0.0");
     assert_eq!(report.converted[1].renamed.len(), 30);

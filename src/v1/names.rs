@@ -85,9 +85,9 @@ impl Names {
     /// What the database does not let itself be asked.
     pub fn load(&mut self, backend: &mut dyn Backend, targets: &Targets) -> Result<()> {
         if let Some(sessions) = &targets.sessions {
-            sessions.each_session(backend, &mut |id, session_type, created_at, owner| {
-                let holder = Holder::There { made: made(session_type, created_at), owner: hash(owner) };
-                self.sessions.insert(hash(id), holder);
+            sessions.each_session(backend, &mut |there| {
+                let made = made(there.session_type, there.created_at);
+                self.sessions.insert(hash(there.id), Holder::There { made, owner: hash(there.owner) });
             })?;
             sessions.each_run(backend, &mut |run, session| {
                 self.runs.insert(hash(run), hash(session));

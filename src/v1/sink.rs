@@ -165,7 +165,7 @@ impl Writing<'_> {
     fn in_halves(
         &mut self,
         some: Range<usize>,
-        put: &dyn Fn(&mut dyn Backend, Range<usize>) -> Result<u64>,
+        put: Put<'_>,
         progress: &mut dyn Progress,
         refused: &mut Vec<(usize, String)>,
     ) -> Result<u64> {
@@ -181,6 +181,9 @@ impl Writing<'_> {
         Ok(first + self.in_halves(middle..some.end, put, progress, refused)?)
     }
 }
+
+/// Writes some of the rows of a batch; returns how many were not there yet.
+type Put<'p> = &'p dyn Fn(&mut dyn Backend, Range<usize>) -> Result<u64>;
 
 /// The ids of those memories that have a row.
 fn there(backend: &mut dyn Backend, memories: &Target, batch: &[Memory]) -> Result<HashSet<String>> {

@@ -57,6 +57,18 @@ impl There<'_> {
     }
 }
 
+/// A session that is there: its columns as text.
+pub struct SessionThere<'r> {
+    /// Its id.
+    pub id: &'r [u8],
+    /// Its type.
+    pub session_type: &'r [u8],
+    /// Seconds since 1970.
+    pub created_at: &'r [u8],
+    /// Whose it is: the id of its agent, team or workflow.
+    pub owner: &'r [u8],
+}
+
 /// A run that is there.
 pub struct RunThere<'r> {
     /// Its id.
@@ -350,9 +362,8 @@ impl Target {
         })
     }
 
-    /// Calls `each` with id, type and created_at of every session that is there, and with whose it is: the id of its agent,
-    /// team or workflow.
-    pub fn each_session(&self, backend: &mut dyn Backend, each: &mut dyn FnMut(&[u8], &[u8], &[u8], &[u8])) -> Result<()> {
+    /// Calls `each` with every session that is there.
+    pub fn each_session(&self, backend: &mut dyn Backend, each: &mut dyn FnMut(SessionThere<'_>)) -> Result<()> {
         let dialect = backend.dialect();
         let sql = format!(
             "SELECT session_id, session_type, {}, CASE session_type WHEN 'team' THEN team_id WHEN 'workflow' THEN workflow_id \
@@ -361,8 +372,10 @@ impl Target {
             dialect.table(&self.name)
         );
         backend.scan(&sql, &[], &mut |fields| {
-            if let [Some(id), session_type, created_at, owner] = *fields {
-                each(id, session_type.unwrap_or_default(), created_at.unwrap_or_default(), owner.unwrap_or_default());
+            if let [id, session_type, created_at, owner] = *fields {
+                let [id, session_type, created_at, owner] =
+                    [id, session_type, created_at, owner].map(Option::unwrap_or_default);
+                each(SessionThere { id, session_type, created_at, owner });
             }
             Ok(true)
         })
