@@ -162,6 +162,11 @@ pub trait Dialect: Sync {
     /// Whether a value is text, as a condition: others have an order of their own.
     fn is_text(&self, column: &str) -> String;
 
+    /// Whether a column reads like the text of a parameter, as a condition that an index answers.
+    fn reads_like(&self, column: &str, parameter: &str) -> String {
+        format!("{column} = {parameter}")
+    }
+
     /// The key of a table was its primary key in every version: nothing turns it back.
     fn key_is_primary(&self) -> bool;
 
@@ -396,6 +401,17 @@ pub trait Backend: Send {
     /// Who holds locks on tables, for the message to whoever waited for them in vain.
     fn blockers(&mut self, _tables: &[&str]) -> Result<Option<String>> {
         Ok(None)
+    }
+
+    /// Why the database does not take a row, when an error is about that; the end of a sentence that begins with the row's id,
+    /// and has nothing of the row.
+    fn refusal(&self, _error: &anyhow::Error) -> Option<String> {
+        None
+    }
+
+    /// Other schemas that have tables of Agno v1.
+    fn v1_elsewhere(&mut self) -> Result<Vec<String>> {
+        Ok(Vec::new())
     }
 
     /// Other schemas that have tables of Agno's.

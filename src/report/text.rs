@@ -98,6 +98,13 @@ impl Report {
                 listed(&account.lost_summaries)
             ));
         }
+        for account in self.converted.iter().filter(|account| !account.lost_runs.is_empty()) {
+            warnings.push(format!(
+                "{}: it has runs of sessions that have no row, which are not converted: {}",
+                account.table,
+                listed(&account.lost_runs)
+            ));
+        }
         for account in self.converted.iter().filter(|_| self.command != "verify") {
             let table = &account.table;
             notes.extend(

@@ -43,6 +43,9 @@ pub struct Account {
     /// Where what is there is not what was converted.
     #[serde(skip_serializing_if = "Differences::is_empty")]
     pub differences: Differences,
+    /// Sessions that have no row, and whose runs were inside rows of others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost_runs: Vec<String>,
     /// What was done to the table itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<String>,
@@ -65,16 +68,23 @@ impl Account {
         Account { table: table.to_owned(), kind, ..Account::default() }
     }
 
-    /// Adds what became of some rows; returns the sessions that need another id.
-    pub(super) fn take(&mut self, taken: Option<Taken>) -> Vec<String> {
-        let Some(taken) = taken else { return Vec::new() };
+    /// Adds what became of some rows.
+    pub(super) fn take(&mut self, taken: Option<Taken>) {
+        let Some(taken) = taken else { return };
         self.written += taken.written;
         self.already_there += taken.already_there;
         self.runs += taken.runs;
         self.counts.add(&taken.counts);
         self.changed += taken.changed;
         self.differences.append(taken.differences);
-        taken.collided
+        for (id, reason) in &taken.refused {
+            // It has no new id after all.
+            self.renamed.retain(|(_, after)| after != id);
+            self.reject(id, reason);
+        }
+        for id in &taken.collided {
+            self.reject(id, "another program wrote a session with its id meanwhile: run agno-migrate again");
+        }
     }
 
     /// A row that could not be converted.
@@ -104,6 +114,12 @@ impl Account {
                 mend: "it is only in the old table: keep that, or mend the row and run agno-migrate v1-to-v2".to_owned(),
             });
         }
+    }
+
+    /// Of the rows only those count that could not be converted: the others were read for what is inside them.
+    pub(super) fn keep_rejections(&mut self) {
+        self.read = self.rejected;
+        (self.merged, self.counts) = (0, Counts::default());
     }
 
     /// Whether every row that was read is accounted for.

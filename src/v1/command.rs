@@ -5,7 +5,8 @@ use super::comparing::Comparing;
 use super::sink::{Mode, Targets, Writing};
 use super::source::{self, Kind, Table};
 use super::target::{self, Target as TargetTable};
-use super::{Chosen, Converter, extend_vectors};
+use super::{Chosen, Converter, Purpose, vectors};
+use crate::backend::url::Location;
 use crate::backend::{self, Access, Backend};
 use crate::cli::Options;
 use crate::convert::v1::Storage;
@@ -17,6 +18,7 @@ use crate::report::Report;
 use crate::schema::tables::TableType;
 use anyhow::Result;
 use semver::Version;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Exit code when rows were rejected.
@@ -48,9 +50,29 @@ pub fn convert(
     report.database = backend::name_of(&own_url).unwrap_or_default();
     // The sources first: a target is not made for nothing.
     let mut sources = open_sources(options, from, &own_url, access, progress)?;
-    let tables = choose_tables(options, &mut sources, chosen, report)?;
+    let mut tables = choose_tables(options, &mut sources, chosen, report)?;
     if tables.is_empty() {
-        report.notes.push(format!("there is no table of Agno v1 in {}: nothing was converted", names(&sources)));
+        report.notes.push(format!(
+            "there is no table of Agno v1 in {}: nothing was converted{}",
+            names(&sources),
+            elsewhere(&mut sources)?
+        ));
+        return Ok(());
+    }
+    let is_own = |source: usize| from.urls.get(source).is_none_or(|url| is_same_database(url, &own_url));
+    tables.retain(|table| {
+        let stays = table.kind == Kind::Vectors && !is_own(table.source);
+        if stays {
+            report.notes.push(format!(
+                "{}: PgVector tables are not copied, they are extended where they are: run agno-migrate v1-to-v2 --vectors with \
+                 --db for {}",
+                table.name,
+                sources[table.source].name()
+            ));
+        }
+        !stays
+    });
+    if tables.is_empty() {
         return Ok(());
     }
     if access == Access::Write && !from.urls.is_empty() {
@@ -71,21 +93,25 @@ pub fn convert(
         memories: open(TableType::Memories, wants_memories(chosen, &tables))?,
     };
     let storage = storage_of(&*target);
-    let in_turn = from.urls.is_empty() || from.urls.contains(&own_url);
+    let in_turn = (0..sources.len()).any(is_own);
     let mode = if dry_run { Mode::Tell } else { Mode::Write };
     let mut sink = Writing { backend: &mut *target, targets: &targets, lock_wait: options.lock_wait, mode };
-    let (accounts, outcome) = Converter::new(&mut sources, progress, storage, in_turn).run(&tables, chosen, &mut sink);
+    let (accounts, outcome) =
+        Converter::new(&mut sources, progress, storage, in_turn, Purpose::Write).run(&tables, chosen, &mut sink);
     report.converted = accounts;
     outcome?;
     if chosen.vectors {
         for table in tables.iter().filter(|table| table.kind == Kind::Vectors) {
             let mut account = Account::of(&table.name, Kind::Vectors.word());
-            if !dry_run {
+            let source = &mut *sources[table.source];
+            account.steps = if dry_run {
+                vectors::told(source.dialect(), table)
+            } else {
                 // What was read is read.
-                sources[table.source].rollback()?;
-                account.steps = extend_vectors(&mut *sources[table.source], table, options.lock_wait, progress)?;
-                report.converted.push(account);
-            }
+                source.rollback()?;
+                vectors::extend(source, table, options.lock_wait, progress)?
+            };
+            report.converted.push(account);
         }
     }
     if report.converted.iter().any(|account| account.rejected > 0) {
@@ -105,7 +131,12 @@ pub fn verify(options: &Options, from: &Sources<'_>, progress: &mut dyn Progress
     let mut sources = open_sources(options, from, &own_url, Access::Read, progress)?;
     let tables = choose_tables(options, &mut sources, chosen, report)?;
     if tables.is_empty() {
-        return Err(Stop::Refused(format!("there is no table of Agno v1 in {}: correct --from", names(&sources))).into());
+        let elsewhere = elsewhere(&mut sources)?;
+        return Err(Stop::Refused(format!(
+            "there is no table of Agno v1 in {}: correct --from{elsewhere}",
+            names(&sources)
+        ))
+        .into());
     }
     let mut target = backend::open(&own_url, &options.opening(Access::Read))?;
     let mut open = |table_type: TableType, wanted: bool| match wanted {
@@ -128,7 +159,8 @@ pub fn verify(options: &Options, from: &Sources<'_>, progress: &mut dyn Progress
     let storage = storage_of(&*target);
     let in_turn = false;
     let mut sink = Comparing { backend: &mut *target, targets: &targets };
-    let (mut accounts, outcome) = Converter::new(&mut sources, progress, storage, in_turn).run(&tables, chosen, &mut sink);
+    let (mut accounts, outcome) =
+        Converter::new(&mut sources, progress, storage, in_turn, Purpose::Compare).run(&tables, chosen, &mut sink);
     for account in &mut accounts {
         account.rejections_differ();
     }
@@ -153,6 +185,31 @@ fn names(sources: &[Box<dyn Backend>]) -> String {
     sources.iter().map(|source| source.name()).collect::<Vec<_>>().join(", ")
 }
 
+/// In which other schemas there are v1 tables, as the end of a sentence.
+fn elsewhere(sources: &mut [Box<dyn Backend>]) -> Result<String> {
+    let mut schemas = Vec::new();
+    for source in sources {
+        schemas.extend(source.v1_elsewhere()?);
+    }
+    Ok(match schemas.as_slice() {
+        [] => String::new(),
+        [only] => format!("; the schema {only} has some: --from-schema {only} reads them"),
+        many => format!("; the schemas {} have some: --from-schema NAME reads those of one", many.join(", ")),
+    })
+}
+
+/// Whether two URLs name one database: a file may be spelled in many ways.
+fn is_same_database(one: &str, other: &str) -> bool {
+    match (backend::url::parse(one), backend::url::parse(other)) {
+        (Ok(Location::Sqlite(one)), Ok(Location::Sqlite(other))) => {
+            let real = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
+            real(&one) == real(&other)
+        }
+        (Ok(Location::Postgres(_)), Ok(Location::Postgres(_))) => backend::name_of(one) == backend::name_of(other),
+        _ => false,
+    }
+}
+
 /// Opens the databases that have v1 tables: those of `--from`, else that of the target.
 fn open_sources(
     options: &Options,
@@ -165,8 +222,8 @@ fn open_sources(
     let urls = if from.urls.is_empty() { &own[..] } else { from.urls };
     let mut open = |url: &String| {
         // The same file is opened as the target is: reading it as one that nobody writes would be wrong.
-        let is_file = matches!(backend::url::parse(url), Ok(backend::url::Location::Sqlite(_)));
-        let access = if is_file && url == own_url { access } else { Access::Read };
+        let is_file = matches!(backend::url::parse(url), Ok(Location::Sqlite(_)));
+        let access = if is_file && is_same_database(url, own_url) { access } else { Access::Read };
         let mut opening = options.opening(access);
         opening.schema = from.schema.map_or(opening.schema, str::to_owned);
         let mut source = backend::open(url, &opening)?;

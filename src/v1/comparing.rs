@@ -36,11 +36,9 @@ impl Sink for Comparing<'_> {
         Ok(taken)
     }
 
-    fn each_run(&mut self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
-        match &self.targets.sessions {
-            Some(sessions) => sessions.each_run(self.backend, each),
-            None => Ok(()),
-        }
+    fn target(&mut self) -> (&mut dyn Backend, &Targets) {
+        let backend: &mut dyn Backend = &mut *self.backend;
+        (backend, self.targets)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::progress::Progress;
 use crate::v1::target::Target;
 use anyhow::Result;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Converted rows on their way.
@@ -29,8 +30,10 @@ pub struct Taken {
     pub runs: u64,
     /// What was left out of what was written.
     pub counts: Counts,
-    /// Sessions whose id another session has: they need one of their own.
+    /// Sessions whose id another program gave to one of its own meanwhile.
     pub collided: Vec<String>,
+    /// Rows that the database does not take: id and reason.
+    pub refused: Vec<(String, String)>,
     /// Rows that the app changed since: not compared any further.
     pub changed: u64,
     /// What differs.
@@ -54,11 +57,8 @@ pub trait Sink: Send {
     /// What stops the whole.
     fn take(&mut self, rows: Rows, progress: &mut dyn Progress) -> Result<Taken>;
 
-    /// Calls `each` with the id and the session of every run that is there.
-    ///
-    /// # Errors
-    /// What the database does not let itself be asked.
-    fn each_run(&mut self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<()>;
+    /// The database and its tables, to ask what is there.
+    fn target(&mut self) -> (&mut dyn Backend, &Targets);
 }
 
 /// Whether a session that is there is the one that was converted.
@@ -96,11 +96,9 @@ impl Sink for Writing<'_> {
         }
     }
 
-    fn each_run(&mut self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
-        match &self.targets.sessions {
-            Some(sessions) => sessions.each_run(self.backend, each),
-            None => Ok(()),
-        }
+    fn target(&mut self) -> (&mut dyn Backend, &Targets) {
+        let backend: &mut dyn Backend = &mut *self.backend;
+        (backend, self.targets)
     }
 }
 
@@ -112,43 +110,80 @@ impl Writing<'_> {
             None => HashMap::new(),
         };
         let mut taken = Taken::default();
-        let mut batch = Vec::new();
-        let mut ids = HashSet::new();
+        let (mut batch, mut of_batch) = (Vec::new(), Vec::new());
         for converted in converted {
-            let is_second = !ids.insert(converted.session.session_id.clone());
             match there.get(&converted.session.session_id) {
                 Some(other) if is_same(other, &converted) => taken.already_there += 1,
-                // Two of a batch: the second would be lost.
-                None if is_second => taken.collided.push(converted.session.session_id),
                 Some(_) => taken.collided.push(converted.session.session_id),
                 None => {
-                    taken.written += 1;
-                    taken.runs += converted.session.runs.len() as u64;
-                    taken.counts.add(&converted.counts);
+                    let id = converted.session.session_id.clone();
+                    of_batch.push((id, converted.session.runs.len() as u64, converted.counts));
                     batch.push(converted.session);
                 }
             }
         }
+        let mut refused = Vec::new();
         if let (Some(sessions), Mode::Write, false) = (&self.targets.sessions, self.mode, batch.is_empty()) {
-            in_transaction(self.backend, self.lock_wait, progress, |backend| sessions.put_sessions(backend, batch))?;
+            let (rows, some) = (sessions.session_rows(batch), 0..of_batch.len());
+            let put = |backend: &mut dyn Backend, some| sessions.put_sessions(backend, &rows, some);
+            self.in_halves(some, &put, progress, &mut refused)?;
+        }
+        for (at, reason) in refused {
+            let (id, runs, counts) = &mut of_batch[at];
+            taken.refused.push((std::mem::take(id), reason));
+            (*runs, *counts) = (0, Counts::default());
+        }
+        taken.written = (of_batch.len() - taken.refused.len()) as u64;
+        for (_, runs, counts) in of_batch {
+            taken.runs += runs;
+            taken.counts.add(&counts);
         }
         Ok(taken)
     }
 
     fn memories(&mut self, batch: &[Memory], progress: &mut dyn Progress) -> Result<Taken> {
+        let mut refused = Vec::new();
         let written = match (&self.targets.memories, self.mode) {
             (None, _) => batch.len() as u64,
             (Some(memories), Mode::Write) => {
-                in_transaction(self.backend, self.lock_wait, progress, |backend| memories.put_memories(backend, batch))?
+                let rows = memories.memory_rows(batch);
+                let put = |backend: &mut dyn Backend, some: Range<usize>| memories.put_memories(backend, &rows[some]);
+                self.in_halves(0..batch.len(), &put, progress, &mut refused)?
             }
             (Some(memories), Mode::Tell) => {
                 let there = there(self.backend, memories, batch)?;
                 batch.iter().filter(|memory| !there.contains(&memory.memory_id)).count() as u64
             }
         };
-        Ok(Taken { written, already_there: batch.len() as u64 - written, ..Taken::default() })
+        let already_there = (batch.len() - refused.len()) as u64 - written;
+        let refused = refused.into_iter().map(|(at, reason)| (batch[at].memory_id.clone(), reason)).collect();
+        Ok(Taken { written, already_there, refused, ..Taken::default() })
+    }
+
+    /// Puts rows in a transaction. When the database does not take one of them, each half in one of its own, until that row is
+    /// alone: all others are written.
+    fn in_halves(
+        &mut self,
+        some: Range<usize>,
+        put: Put<'_>,
+        progress: &mut dyn Progress,
+        refused: &mut Vec<(usize, String)>,
+    ) -> Result<u64> {
+        let outcome = in_transaction(self.backend, self.lock_wait, progress, |backend| put(backend, some.clone()));
+        let Err(error) = outcome else { return outcome };
+        let Some(reason) = self.backend.refusal(&error) else { return Err(error) };
+        if some.len() == 1 {
+            refused.push((some.start, reason));
+            return Ok(0);
+        }
+        let middle = some.start + some.len() / 2;
+        let first = self.in_halves(some.start..middle, put, progress, refused)?;
+        Ok(first + self.in_halves(middle..some.end, put, progress, refused)?)
     }
 }
+
+/// Writes some of the rows of a batch; returns how many were not there yet.
+type Put<'p> = &'p dyn Fn(&mut dyn Backend, Range<usize>) -> Result<u64>;
 
 /// The ids of those memories that have a row.
 fn there(backend: &mut dyn Backend, memories: &Target, batch: &[Memory]) -> Result<HashSet<String>> {

@@ -1,7 +1,7 @@
 //! The tables of Agno v1 and phidata in a database, found by their shape, and their rows.
 
 use crate::backend::{Backend, Catalog, Value};
-use crate::convert::v1::{MemoryRow, Mode, Notation, SessionRow};
+use crate::convert::v1::{MemoryRow, Mode, Notation, SessionRow, time};
 use crate::schema::{ColumnType, Shape};
 use anyhow::Result;
 
@@ -78,6 +78,14 @@ pub fn kind_of(shape: &Shape) -> Option<Kind> {
     (has(&["id", "user_id", "memory", "created_at", "updated_at"]) && shape.columns.len() <= 6).then_some(Kind::Memories)
 }
 
+/// The columns that v2 has in PgVector tables beyond those of v1, each with an index.
+pub const VECTOR_COLUMNS: [&str; 2] = ["content_hash", "content_id"];
+
+/// Whether a column has an index of its own.
+pub fn has_index(shape: &Shape, column: &str) -> bool {
+    shape.indexes.iter().any(|index| index.valid && index.columns == [column])
+}
+
 /// Whether a table is one of PgVector's, of any release.
 pub fn has_vectors(shape: &Shape) -> bool {
     ["id", "name", "meta_data", "filters", "content", "embedding", "usage"]
@@ -101,7 +109,10 @@ pub struct Table {
 /// The v1 tables of a database.
 pub fn tables(catalog: &Catalog, source: usize) -> Vec<Table> {
     let of = |(name, shape): (&String, &Shape)| {
-        kind_of(shape).map(|kind| Table { source, name: name.clone(), kind, shape: shape.clone() })
+        // Also with the columns, the indexes may be missing.
+        let lacks = || has_vectors(shape) && VECTOR_COLUMNS.iter().any(|column| !has_index(shape, column));
+        let kind = kind_of(shape).or_else(|| lacks().then_some(Kind::Vectors))?;
+        Some(Table { source, name: name.clone(), kind, shape: shape.clone() })
     };
     catalog.tables.iter().filter_map(of).collect()
 }
@@ -165,6 +176,12 @@ const PAGE: usize = 50;
 pub type Fields<'f> = &'f [Option<&'f [u8]>];
 
 impl Table {
+    /// Whether it has rows of agents and of others.
+    pub fn serves_several(&self) -> bool {
+        let columns = ["team_data", "workflow_data", "workflow_name"];
+        self.kind == Kind::Agents && columns.iter().any(|column| self.shape.column(column).is_some())
+    }
+
     /// The column its rows are read in the order of.
     pub fn key(&self) -> &'static str {
         if self.kind.is_storage() { "session_id" } else { "id" }
@@ -227,8 +244,15 @@ impl Table {
 
     /// Calls `each` with the row of a key, if there is one.
     pub fn row(&self, backend: &mut dyn Backend, key: &str, each: &mut dyn FnMut(Fields<'_>) -> Result<()>) -> Result<()> {
-        let sql = format!("{} WHERE {} = $1", self.select(backend), backend.dialect().quote(self.key()));
-        backend.scan(&sql, &[key.into()], &mut |fields| each(fields).map(|()| true))
+        let dialect = backend.dialect();
+        let sql = format!("{} WHERE {}", self.select(backend), dialect.reads_like(&dialect.quote(self.key()), "$1"));
+        backend.scan(&sql, &[key.into()], &mut |fields| {
+            // One that reads like another is no row of v2.
+            if !shares_key(fields) {
+                each(fields)?;
+            }
+            Ok(true)
+        })
     }
 
     /// How its memories are written: JSON where the column is, else the repr of Python.
@@ -252,12 +276,21 @@ impl Table {
         number(backend, &sql).map(|count| count.unwrap_or(0).unsigned_abs())
     }
 
-    /// The earliest created_at of its rows, in seconds since 1970.
+    /// The earliest created_at of its rows, in seconds since 1970, whatever unit they are in.
     pub fn earliest(&self, backend: &mut dyn Backend) -> Result<Option<i64>> {
-        let sql = format!("SELECT min(created_at) FROM {} WHERE created_at > 0", backend.dialect().table(&self.name));
-        number(backend, &sql)
+        let dialect = backend.dialect();
+        let bounds = UNITS.windows(2).map(|bounds| format!("created_at >= {} AND created_at < {}", bounds[0], bounds[1]));
+        // Text, an ISO time, is more than any number.
+        let last = UNITS.last().map(|bound| format!("created_at >= {bound}"));
+        let minimum = |of: String| dialect.as_text(&format!("min(CASE WHEN {of} THEN created_at END)"));
+        let minima = bounds.chain(last).map(minimum).collect::<Vec<_>>().join(", ");
+        let sql = format!("SELECT {minima} FROM {}", dialect.table(&self.name));
+        Ok(backend.query(&sql, &[])?.into_iter().flatten().flatten().filter_map(|text| time::epoch(&text)).min())
     }
 }
+
+/// Where times begin that are in seconds, milli-, micro- and nanoseconds.
+const UNITS: [i64; 4] = [1, 100_000_000_000, 100_000_000_000_000, 100_000_000_000_000_000];
 
 fn number(backend: &mut dyn Backend, sql: &str) -> Result<Option<i64>> {
     Ok(backend.query(sql, &[])?.into_iter().flatten().flatten().next().and_then(|text| text.parse().ok()))

@@ -14,6 +14,7 @@ use crate::v1::comparing::each_of_list;
 use anyhow::{Result, anyhow};
 use semver::Version;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// A table that rows are written to.
 pub struct Target {
@@ -26,6 +27,15 @@ pub struct Target {
     twice: bool,
     /// The column that names its rows.
     key: &'static str,
+}
+
+/// Sessions as rows of their tables.
+#[derive(Default)]
+pub struct SessionRows {
+    sessions: Vec<Vec<Option<String>>>,
+    runs: Vec<Vec<Option<String>>>,
+    /// Where the runs of each session end.
+    ends: Vec<usize>,
 }
 
 /// A row that is there.
@@ -45,6 +55,18 @@ impl There<'_> {
     pub fn number(&self, column: &str) -> Option<i64> {
         std::str::from_utf8(self.text(column)?).ok()?.parse().ok()
     }
+}
+
+/// A session that is there: its columns as text.
+pub struct SessionThere<'r> {
+    /// Its id.
+    pub id: &'r [u8],
+    /// Its type.
+    pub session_type: &'r [u8],
+    /// Seconds since 1970.
+    pub created_at: &'r [u8],
+    /// Whose it is: the id of its agent, team or workflow.
+    pub owner: &'r [u8],
 }
 
 /// A run that is there.
@@ -163,26 +185,44 @@ impl Target {
         Ok(there)
     }
 
-    /// Writes sessions and their runs. Takes them: documents may be large, and are moved, not copied.
-    pub fn put_sessions(&self, backend: &mut dyn Backend, mut sessions: Vec<Session>) -> Result<()> {
-        let columns: Vec<&ColumnShape> =
-            SESSIONS.columns.iter().filter_map(|column| self.shape.column(column.name)).collect();
-        let rows: Vec<Vec<Option<String>>> = sessions
-            .iter_mut()
-            .map(|session| columns.iter().map(|column| self.session_field(session, &column.name)).collect())
-            .collect();
-        backend.put(&self.name, &columns, &rows)?;
-        drop(rows);
-        let Some((name, shape)) = &self.runs else { return Ok(()) };
-        let columns: Vec<&ColumnShape> = RUNS.columns.iter().filter_map(|column| shape.column(column.name)).collect();
-        let mut rows: Vec<Vec<Option<String>>> = Vec::new();
+    /// The rows of sessions and their runs. Takes them: documents may be large, and are moved, not copied.
+    pub fn session_rows(&self, sessions: Vec<Session>) -> SessionRows {
+        let columns: Vec<&ColumnShape> = self.session_columns().collect();
+        let of_runs: Vec<&ColumnShape> = self.run_columns().collect();
+        let mut rows = SessionRows::default();
         for mut session in sessions {
-            let runs = std::mem::take(&mut session.runs);
-            rows.extend(runs.into_iter().enumerate().map(|(index, mut run)| {
-                columns.iter().map(|column| run_field(&session, index, &mut run, &column.name)).collect()
-            }));
+            rows.sessions.push(columns.iter().map(|column| self.session_field(&mut session, &column.name)).collect());
+            if self.runs.is_some() {
+                let runs = std::mem::take(&mut session.runs);
+                rows.runs.extend(runs.into_iter().enumerate().map(|(index, mut run)| {
+                    of_runs.iter().map(|column| run_field(&session, index, &mut run, &column.name)).collect()
+                }));
+            }
+            rows.ends.push(rows.runs.len());
         }
-        backend.put(name, &columns, &rows).map(|_| ())
+        rows
+    }
+
+    /// Writes some of the sessions, with their runs.
+    pub fn put_sessions(&self, backend: &mut dyn Backend, rows: &SessionRows, some: Range<usize>) -> Result<u64> {
+        let from = some.start.checked_sub(1).map_or(0, |before| rows.ends[before]);
+        let to = rows.ends[some.end - 1];
+        let columns: Vec<&ColumnShape> = self.session_columns().collect();
+        let written = backend.put(&self.name, &columns, &rows.sessions[some])?;
+        if let Some((name, _)) = &self.runs {
+            let columns: Vec<&ColumnShape> = self.run_columns().collect();
+            backend.put(name, &columns, &rows.runs[from..to])?;
+        }
+        Ok(written)
+    }
+
+    fn session_columns(&self) -> impl Iterator<Item = &ColumnShape> {
+        SESSIONS.columns.iter().filter_map(|column| self.shape.column(column.name))
+    }
+
+    fn run_columns(&self) -> impl Iterator<Item = &ColumnShape> {
+        let shape = self.runs.as_ref().map(|(_, shape)| shape);
+        RUNS.columns.iter().filter_map(move |column| shape?.column(column.name))
     }
 
     fn session_field(&self, session: &mut Session, column: &str) -> Option<String> {
@@ -223,10 +263,8 @@ impl Target {
         list.finish().and_then(|text| String::from_utf8(text).ok())
     }
 
-    /// Writes memories; returns how many were not there yet.
-    pub fn put_memories(&self, backend: &mut dyn Backend, memories: &[Memory]) -> Result<u64> {
-        let names = ["memory_id", "memory", "input", "user_id", "topics", "created_at", "updated_at"];
-        let columns: Vec<&ColumnShape> = names.iter().filter_map(|name| self.shape.column(name)).collect();
+    /// The rows of memories.
+    pub fn memory_rows(&self, memories: &[Memory]) -> Vec<Vec<Option<String>>> {
         let number = |value: Option<i64>| value.map(|value| value.to_string());
         let field = |memory: &Memory, column: &str| match column {
             "memory_id" => Some(memory.memory_id.clone()),
@@ -237,9 +275,19 @@ impl Target {
             "created_at" => number(memory.created_at.or(memory.updated_at).or(Some(0))),
             _ => number(memory.updated_at),
         };
-        let rows: Vec<Vec<Option<String>>> =
-            memories.iter().map(|memory| columns.iter().map(|column| field(memory, &column.name)).collect()).collect();
-        backend.put(&self.name, &columns, &rows)
+        let columns: Vec<&ColumnShape> = self.memory_columns().collect();
+        memories.iter().map(|memory| columns.iter().map(|column| field(memory, &column.name)).collect()).collect()
+    }
+
+    /// Writes some of the memories; returns how many were not there yet.
+    pub fn put_memories(&self, backend: &mut dyn Backend, rows: &[Vec<Option<String>>]) -> Result<u64> {
+        let columns: Vec<&ColumnShape> = self.memory_columns().collect();
+        backend.put(&self.name, &columns, rows)
+    }
+
+    fn memory_columns(&self) -> impl Iterator<Item = &ColumnShape> {
+        let names = ["memory_id", "memory", "input", "user_id", "topics", "created_at", "updated_at"];
+        names.into_iter().filter_map(|name| self.shape.column(name))
     }
 
     /// Calls `each` with the row of a key, if it is there, and returns what it says; false without a row.
@@ -293,11 +341,52 @@ impl Target {
 
     /// Calls `each` with the id and the session of every run that is there.
     pub fn each_run(&self, backend: &mut dyn Backend, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
-        let Some((runs, _)) = &self.runs else { return Ok(()) };
-        let sql = format!("SELECT run_id, session_id FROM {}", backend.dialect().table(runs));
+        let dialect = backend.dialect();
+        let Some((runs, _)) = &self.runs else {
+            // Before 3.0.0 runs are in the rows of their sessions; `up` breaks on an id that two of them have.
+            let list = dialect.as_text("runs");
+            let sql = format!("SELECT session_id, {list} FROM {} WHERE runs IS NOT NULL", dialect.table(&self.name));
+            return backend.scan(&sql, &[], &mut |fields| {
+                if let [Some(session), Some(list)] = fields {
+                    each_of_list(list, &mut |run, _| each(run.as_bytes(), session));
+                }
+                Ok(true)
+            });
+        };
+        let sql = format!("SELECT run_id, session_id FROM {}", dialect.table(runs));
         backend.scan(&sql, &[], &mut |fields| {
             if let [Some(run), Some(session)] = fields {
                 each(run, session);
+            }
+            Ok(true)
+        })
+    }
+
+    /// Calls `each` with every session that is there.
+    pub fn each_session(&self, backend: &mut dyn Backend, each: &mut dyn FnMut(SessionThere<'_>)) -> Result<()> {
+        let dialect = backend.dialect();
+        let sql = format!(
+            "SELECT session_id, session_type, {}, CASE session_type WHEN 'team' THEN team_id WHEN 'workflow' THEN workflow_id \
+               ELSE agent_id END FROM {}",
+            dialect.as_text("created_at"),
+            dialect.table(&self.name)
+        );
+        backend.scan(&sql, &[], &mut |fields| {
+            if let [id, session_type, created_at, owner] = *fields {
+                let [id, session_type, created_at, owner] =
+                    [id, session_type, created_at, owner].map(Option::unwrap_or_default);
+                each(SessionThere { id, session_type, created_at, owner });
+            }
+            Ok(true)
+        })
+    }
+
+    /// Calls `each` with the id and the user of every memory that is there.
+    pub fn each_memory(&self, backend: &mut dyn Backend, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
+        let sql = format!("SELECT memory_id, user_id FROM {}", backend.dialect().table(&self.name));
+        backend.scan(&sql, &[], &mut |fields| {
+            if let [Some(id), user] = *fields {
+                each(id, user.unwrap_or_default());
             }
             Ok(true)
         })

@@ -422,8 +422,15 @@ def expect_session(row, kind, table):
     }
 
 
-def is_member_of(row, team):
-    """An agent's row under its team's session id."""
+def says_member(row, kind):
+    """A team's row that says it is part of another team's session."""
+    return kind == "team" and row.get("team_session_id") == row["session_id"]
+
+
+def is_member_of(row, kind, team):
+    """An agent's or a team's row under its team's session id."""
+    if kind == "team":
+        return says_member(row, kind)
     ids = {run["run_id"] for run in team["runs"]}
     return bool(row.get("team_session_id") or row.get("team_id") or any(unwrapped(run)[0].get("run_id") in ids for run in runs_of(row)))
 
@@ -443,13 +450,14 @@ def expect(places):
                     sources[table] += 1
             elif set(columns) == {"id", "user_id", "memory", "created_at", "updated_at"}:
                 for row in some:
-                    stored[row["id"]] = row
+                    stored[row["user_id"], row["id"]] = row
                     sources[table] += 1
 
-    for table, row, kind in sorted(rows, key=lambda r: r[2] == "agent"):
+    # A team that is a member of another comes after it, and before all agents.
+    for table, row, kind in sorted(rows, key=lambda r: (r[2] == "agent", says_member(r[1], r[2]))):
         session_id = row["session_id"]
         there = sessions.get(session_id)
-        if there and kind == "agent" and there["type"] == "team" and is_member_of(row, there):
+        if there and kind in ("agent", "team") and there["type"] == "team" and is_member_of(row, kind, there):
             ids = {run["run_id"] for run in there["runs"]}
             extra = [run for run in expect_runs(row, kind) if run["run_id"] not in ids]
             for run in extra:
@@ -461,11 +469,12 @@ def expect(places):
             sessions[name] = expect_session(row, kind, table)
         inside.append((row, kind))
 
-    for id, row in stored.items():
+    for id, row in ((row["id"], row) for row in stored.values()):
         memory = object_of(row["memory"])
         topics = memory.get("topics") or ([memory["topic"]] if memory.get("topic") else [])
         changed = row["updated_at"] or row["created_at"] or memory.get("last_updated")
-        memories[id] = {
+        memories[f"{row['user_id']} {id}"] = {
+            "memory_id": id,
             "memory": memory.get("memory"),
             "topics": topics,
             "input": memory.get("input"),
@@ -481,11 +490,11 @@ def expect(places):
             some = {row["user_id"]: {memory.get("id") or classic_id(memory): memory for memory in some}}
         for user, theirs in some.items():
             for id, memory in theirs.items():
-                if user in held or newest.get(id, "") > (memory.get("last_updated") or ""):
+                if user in held or newest.get((user, id), "") > (memory.get("last_updated") or ""):
                     continue
-                newest[id] = memory.get("last_updated") or ""
+                newest[user, id] = memory.get("last_updated") or ""
                 topics = memory.get("topics") or ([memory["topic"]] if memory.get("topic") else [])
-                memories[id] = {"memory": memory["memory"], "topics": topics, "input": memory.get("input"), "user_id": user}
+                memories[f"{user} {id}"] = {"memory_id": id, "memory": memory["memory"], "topics": topics, "input": memory.get("input"), "user_id": user}
     return {"sources": dict(sources), "merged": merged, "sessions": sessions, "memories": memories}
 
 
@@ -970,7 +979,12 @@ def check_memories(db, log, wanted, problems):
     import sqlalchemy
 
     stored = {column["name"] for column in sqlalchemy.inspect(db.db_engine).get_columns(table, schema=getattr(db, "db_schema", None))}
-    for id, memory in wanted.items():
+    # Memories of two users with one id: one of them has it, the other is told by its user and text.
+    for memory in sorted(wanted.values(), key=lambda memory: memory["memory_id"] not in found):
+        id = memory.pop("memory_id")
+        if plain(found.get(id, {}).get("user_id")) != memory["user_id"]:
+            others = (other for other, got in found.items() if got["user_id"] == memory["user_id"] and got["memory"] == memory["memory"])
+            id = next(others, id)
         got = found.pop(id, None)
         if got is None:
             problems.append(f"memory {id} is missing")

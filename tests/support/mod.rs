@@ -3,6 +3,7 @@
 
 pub mod postgres;
 pub mod sqlite;
+pub mod v1;
 
 use agno_migrate::cli::Cli;
 use agno_migrate::commands::{self, Answer};

@@ -70,7 +70,7 @@ impl PostgresBackend {
         self.client.run(&format!(
             "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
              SET LOCAL row_security = off; SET LOCAL client_min_messages = error; SET LOCAL jit = off; \
-             SET LOCAL TimeZone = 'UTC'",
+             SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'",
             lock_timeout.as_millis().max(1)
         ))
     }
@@ -340,6 +340,32 @@ impl Backend for PostgresBackend {
         }
         named.dedup();
         Ok((!named.is_empty()).then(|| named.join(", ")))
+    }
+
+    fn refusal(&self, error: &anyhow::Error) -> Option<String> {
+        // Messages of class 54 have sizes and names of indexes; others may show a value.
+        let error = error.chain().find_map(|cause| cause.downcast_ref::<client::ServerError>())?;
+        match error.code.get(..2)? {
+            "54" => Some(format!("is more than the server takes: {error}")),
+            "22" | "23" => Some(format!("has a value that the server does not take (PostgreSQL: {})", error.code)),
+            _ => None,
+        }
+    }
+
+    fn v1_elsewhere(&mut self) -> Result<Vec<String>> {
+        let has = |columns: &str, number: u32| {
+            format!(
+                "(SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped \
+                    AND a.attname IN ({columns})) = {number}"
+            )
+        };
+        let sql = format!(
+            "SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE c.relkind = 'r' AND n.nspname <> $1 AND {} AND {} GROUP BY 1 ORDER BY 1",
+            has("'session_id', 'session_data', 'memory', 'created_at', 'updated_at'", 5),
+            has("'session_type'", 0),
+        );
+        Ok(self.client.ask(&sql, &[&self.dialect.schema])?.into_iter().flatten().flatten().collect())
     }
 
     fn elsewhere(&mut self) -> Result<Vec<String>> {

@@ -82,6 +82,11 @@ impl Dialect for Sqlite {
         parameter.to_owned()
     }
 
+    fn reads_like(&self, column: &str, parameter: &str) -> String {
+        // Bytes are never equal to a text.
+        format!("{column} IN ({parameter}, CAST({parameter} AS BLOB))")
+    }
+
     fn is_text(&self, column: &str) -> String {
         format!("typeof({column}) = 'text'")
     }

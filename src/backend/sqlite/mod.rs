@@ -505,6 +505,15 @@ impl Backend for SqliteBackend {
         space::backup(&self.connection, &self.path, to, self.lock_wait, progress).map_err(explained)
     }
 
+    fn refusal(&self, error: &anyhow::Error) -> Option<String> {
+        let error = error.chain().find_map(|cause| cause.downcast_ref::<rusqlite::Error>())?;
+        match error.sqlite_error_code()? {
+            ErrorCode::TooBig => Some("is more than SQLite takes".to_owned()),
+            ErrorCode::ConstraintViolation => Some("has a value that a constraint of the table does not take".to_owned()),
+            _ => None,
+        }
+    }
+
     fn compare_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Compared> {
         runs::compare(&self.connection, sessions, runs, progress).map_err(explained)
     }

@@ -3,8 +3,9 @@
 use super::ledger::{Count, Ledger, Place};
 use super::members::Members;
 use super::run::{self, Draft, Owner, Ran};
-use super::tree::Node;
+use super::tree::{Node, Text};
 use super::{runs, workflow};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// The time of the first run or message.
@@ -66,6 +67,17 @@ pub fn find<'t>(
         }
     }
     Ok(found)
+}
+
+/// The sessions that runs inside a memory belong to, other than its own: a memory object is shared by sessions.
+pub fn foreign(memory: &Members<'_>, session_id: &str) -> Vec<String> {
+    let Node::Object { members: by_session, .. } = memory.get("runs") else { return Vec::new() };
+    // A single list is the session's own, which was renamed.
+    if by_session.len() == 1 {
+        return Vec::new();
+    }
+    let foreign = by_session.iter().filter(|(key, runs)| key != session_id && !runs.items().is_empty());
+    foreign.filter_map(|(key, _)| Text(key.clone()).plain().map(Cow::into_owned)).collect()
 }
 
 /// The runs of an agent's or a team's session, converted.

@@ -41,6 +41,8 @@ pub enum Count {
     MemoryParts,
     /// Memories inside a session without a text.
     EmptyMemories,
+    /// Memories whose id a memory of another user has: they got an id of their own.
+    RenamedMemories,
     /// NUL characters that were removed.
     Nuls,
     /// Values kept under `agno_v1` because v2 has no field for them or would break on them.
@@ -49,7 +51,7 @@ pub enum Count {
 
 impl Count {
     /// All of them, in the order of the report.
-    pub const ALL: [Count; 18] = [
+    pub const ALL: [Count; 19] = [
         Count::Events,
         Count::FormattedToolCalls,
         Count::TeamSessionIds,
@@ -66,6 +68,7 @@ impl Count {
         Count::ForeignSummaries,
         Count::MemoryParts,
         Count::EmptyMemories,
+        Count::RenamedMemories,
         Count::Nuls,
         Count::Kept,
     ];
@@ -89,6 +92,7 @@ impl Count {
             Count::ForeignSummaries => "summaries of other sessions left to those",
             Count::MemoryParts => "parts of memories without a place in v2 dropped",
             Count::EmptyMemories => "memories without a text dropped",
+            Count::RenamedMemories => "memories renamed because another user's has their id",
             Count::Nuls => "NUL characters removed",
             Count::Kept => "values kept under agno_v1",
         }

@@ -1,5 +1,5 @@
 //! Member sessions that carry the id of their team's session: 1.1.14 to 1.1.17 and 1.8 write one for every member with
-//! storage.
+//! storage, also for a team that is a member of another.
 
 use super::Converted;
 use super::ledger::{Count, Counts, Ledger, Place};
@@ -11,8 +11,8 @@ use std::borrow::Cow;
 /// Merges a member's session into the session of its team. The member's runs are member runs there already; those that are
 /// not are put before the team run that follows them in time, or the last one. What else the member's row held is kept under
 /// `agno_v1` in session_data.
-pub fn member(team: &mut Converted, member: Converted) {
-    let mut runs = member.session.runs;
+pub fn member(team: &mut Converted, mut member: Converted) {
+    let mut runs = std::mem::take(&mut member.session.runs);
     let before = runs.len();
     runs.retain(|run| team.session.runs.iter().all(|known| known.row.run_id != run.row.run_id));
     team.counts.more(Count::MergedRuns, before - runs.len());
@@ -27,9 +27,10 @@ pub fn member(team: &mut Converted, member: Converted) {
         let at = at.unwrap_or(team.session.runs.len());
         team.session.runs.insert(at, run);
     }
-    keep(team, member.session.agent_id.as_deref(), member.session.session_data.as_deref());
+    keep(team, &member.session);
     team.memories.extend(member.memories);
     team.foreign_summaries.extend(member.foreign_summaries);
+    team.foreign_runs.extend(member.foreign_runs);
     team.counts.add(&member.counts);
 }
 
@@ -46,12 +47,8 @@ fn adopt(run: &mut super::Run, parent: &str) {
     run.row.parent_run_id = Some(parent.to_owned());
 }
 
-fn keep(team: &mut Converted, agent_id: Option<&str>, session_data: Option<&str>) {
-    let Some((member_data, _)) = session_data.and_then(|text| read(text).ok()) else { return };
-    let member_data = without_known(member_data, &team.session.runs, &mut team.counts);
-    if member_data.is_falsy() {
-        return;
-    }
+/// Keeps what a member's row says besides its runs. What it only repeats of its team's session is there already.
+fn keep(team: &mut Converted, member: &super::Session) {
     let own = team.session.session_data.take();
     let mut data = match own.as_deref().map(read) {
         Some(Ok((Node::Object { members, .. }, _))) => members,
@@ -60,7 +57,27 @@ fn keep(team: &mut Converted, agent_id: Option<&str>, session_data: Option<&str>
     let mut ledger = Ledger::default();
     let root = Place::Root;
     let sessions = Place::Key(&root, "member_sessions");
-    ledger.keep(Place::Key(&sessions, agent_id.unwrap_or_default()), member_data);
+    let id = member.agent_id.as_deref().or(member.team_id.as_deref());
+    let place = Place::Key(&sessions, id.unwrap_or_default());
+    if let Some((member_data, _)) = member.session_data.as_deref().and_then(|text| read(text).ok()) {
+        let member_data = without_known(member_data, &team.session.runs, &mut team.counts);
+        ledger.keep(place, if member_data.is_falsy() { Node::Null } else { member_data });
+    }
+    let (with, of) = (&team.session, member);
+    let documents = [
+        ("agent_data", &of.agent_data, &with.agent_data),
+        ("team_data", &of.team_data, &with.team_data),
+        ("extra_data", &of.metadata, &with.metadata),
+        ("summary", &of.summary, &with.summary),
+    ];
+    for (name, document, there) in documents {
+        if let Some((node, _)) = document.as_deref().filter(|_| document != there).and_then(|text| read(text).ok()) {
+            ledger.keep(Place::Key(&place, name), if node.is_falsy() { Node::Null } else { node });
+        }
+    }
+    if of.user_id != with.user_id {
+        ledger.keep(Place::Key(&place, "user_id"), Node::some_text(of.user_id.as_deref()));
+    }
     super::ledger::file(&mut data, ledger.take());
     team.session.session_data = Some(Node::object(data).to_json());
     team.counts.add(&ledger.counts);

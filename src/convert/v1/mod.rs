@@ -155,7 +155,7 @@ pub struct Context<'c> {
     pub mode: Mode,
     /// The earliest created_at of the table, in seconds since 1970: for rows without any time. The target wants one.
     pub earliest: Option<i64>,
-    /// Whether another session, one with another session_id, has a run with this id.
+    /// Whether another session, one with another session_id, has a run with this id. Asked for the id as the target holds it.
     pub taken: Option<&'c dyn Fn(&str) -> bool>,
 }
 
@@ -275,6 +275,8 @@ pub struct Converted {
     pub memories: Vec<SessionMemory>,
     /// Sessions whose summaries were inside it: one without a row of its own has lost its summary.
     pub foreign_summaries: Vec<String>,
+    /// Sessions whose runs were inside it: one without a row of its own has lost them.
+    pub foreign_runs: Vec<String>,
     /// What was left out.
     pub counts: Counts,
 }

@@ -7,10 +7,12 @@ use super::members::Members;
 use super::read::{Oddities, read};
 use super::run::{Draft, Owner, Ran};
 use super::tree::Node;
-use super::{Context, Converted, Rejected, Run, RunRow, Session, SessionRow, data, found, memory, storable, time, workflow};
+use super::{
+    Context, Converted, Rejected, Run, RunRow, Session, SessionRow, Storage, data, found, memory, storable, time, workflow,
+};
 use super::{without_escaped_nul, without_nul};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What an app set in a memory object: Agno 2 takes it from the app.
 const SETTINGS: [&str; 11] = [
@@ -26,6 +28,10 @@ const SETTINGS: [&str; 11] = [
     "num_messages",
     "version",
 ];
+
+/// When a session began of which nothing tells: the year of Agno's first release. The target wants a time, and 0 would silence
+/// the app's metrics.
+const NO_TIME: i64 = 1_735_689_600;
 
 /// The columns of a row, read.
 struct Columns<'t> {
@@ -66,7 +72,8 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
         return Err(Rejected { id, reason: "has a session_id that is not valid UTF-8".to_owned() });
     };
     let mut columns = Columns { id: session_id, oddities: Oddities::default() };
-    if session_id.is_empty() {
+    // PostgreSQL holds no NUL: an id of nothing else is none there.
+    if session_id.is_empty() || (context.storage == Storage::Jsonb && session_id.chars().all(|char| char == '\0')) {
         return columns.reject("has no session_id");
     }
     let user_id = columns.text("user_id", row.user_id)?;
@@ -115,11 +122,13 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
     };
     let mut ledger = Ledger::default();
     let root = Place::Root;
+    let foreign_runs = found::foreign(&memory, session_id);
     let found = found::find(ran, &mut memory, own_runs, session_id, &mut ledger).or_else(|reason| columns.reject(reason))?;
     // 0 would silence the app's metrics.
     let past = |time: &i64| *time > 0;
     let first = || found::first_time(&found, &memory, session_id);
     let created_at = created_at.filter(past).or_else(first).or(updated_at.filter(past)).or(context.earliest);
+    let created_at = created_at.or(Some(NO_TIME));
     let owner = Owner { session_id: session_id.into(), ran, id: id.map(Cow::Borrowed), created_at };
 
     // The ids that are not the session's own.
@@ -187,21 +196,39 @@ pub fn convert<'t>(row: &SessionRow<'t>, context: &Context<'_>) -> Result<Conver
         runs,
     };
     clean(&mut session, context, &mut counts);
-    Ok(Converted { session, team_session_id: owned(team_session_id), memories, foreign_summaries, counts })
+    Ok(Converted { session, team_session_id: owned(team_session_id), memories, foreign_summaries, foreign_runs, counts })
 }
 
-/// New ids for runs whose ids another session took: a primary key at 3.0.0, and `up` of Agno breaks on them from 2.5.6.
+/// New ids for runs whose ids another session took: a primary key at 3.0.0, and `up` of Agno breaks on them from 2.5.6. Also
+/// for those that differ from another run only by what the target cannot hold.
 fn rename(
     drafts: &[Draft<'_>],
     session_id: &str,
     context: &Context<'_>,
     ledger: &mut Ledger<'_>,
 ) -> HashMap<String, String> {
-    let Some(taken) = context.taken else { return HashMap::new() };
+    let is_taken = |id: &str| context.taken.is_some_and(|taken| taken(id));
+    let is_odd = |id: &str| context.storage == Storage::Jsonb && id.contains('\0');
     let mut names = HashMap::new();
-    for draft in drafts.iter().filter(|draft| taken(&draft.run_id)) {
-        ledger.counts.one(Count::RenamedRuns);
-        names.insert(draft.run_id.clone(), format!("{}:{session_id}", draft.run_id));
+    let renamed: Vec<&Draft<'_>> = drafts.iter().filter(|draft| is_odd(&draft.run_id) || is_taken(&draft.run_id)).collect();
+    if renamed.is_empty() {
+        return names;
+    }
+    let storable = |id: &str| if is_odd(id) { id.replace('\0', "") } else { id.to_owned() };
+    let session_id = storable(session_id);
+    let mut used: HashSet<String> = drafts.iter().map(|draft| draft.run_id.clone()).collect();
+    for draft in renamed {
+        let own = storable(&draft.run_id);
+        let mut id = own.clone();
+        let mut number = 1;
+        while is_taken(&id) || used.contains(&id) {
+            id = if number == 1 { format!("{own}:{session_id}") } else { format!("{own}:{session_id}:{number}") };
+            number += 1;
+        }
+        ledger.counts.more(Count::RenamedRuns, usize::from(id != own));
+        ledger.counts.more(Count::Nuls, draft.run_id.len() - own.len());
+        used.insert(id.clone());
+        names.insert(draft.run_id.clone(), id);
     }
     names
 }
