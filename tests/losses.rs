@@ -242,7 +242,8 @@ fn an_index_that_is_missing_moves_no_row() {
         let database = kind.of("2.9.0");
         database.ok(&["up"]);
         // The app deleted a run and has not been cleaned up: its copy in the old column is no reason to bring it back.
-        database.sql("DELETE FROM agno_runs WHERE session_id = 'agent-1' AND run_index = 0; DROP INDEX idx_agno_runs_status");
+        database
+            .sql("DELETE FROM agno_runs WHERE session_id = 'agent-1' AND run_index = 0; DROP INDEX idx_agno_runs_status");
         let before = database.dump();
         database.ok(&["up"]);
         assert_same(&database.dump(), &before, "only the index");

@@ -352,6 +352,11 @@ pub trait Backend: Send {
         Ok(())
     }
 
+    /// Keeps what reacts to writes of an app, such as triggers, from reacting to this transaction's writes of tables.
+    fn set_aside(&mut self, _tables: &[&str]) -> Result<()> {
+        Ok(())
+    }
+
     /// Gives the space of what was dropped from tables back to the disk. Outside of any transaction.
     ///
     /// # Errors

@@ -170,6 +170,12 @@ impl Engine<'_> {
             {
                 continue;
             }
+            if let (Mode::Do(_), [Action::Move(Move::Runs, Direction::Down)], Some(runs)) =
+                (&*mode, actions.as_slice(), &table.runs)
+            {
+                // The runs table goes afterwards: what an app would write to it now would go with it.
+                self.backend.hold(&[&table.name, runs])?;
+            }
             for guard in &guards {
                 // What a change of types cannot carry it refuses by itself: looking first would take as long again.
                 if matches!((&guard, &*mode), (Guard::Convertible(_), Mode::Do(_))) {

@@ -135,6 +135,10 @@ impl Engine<'_> {
             return Err(Stop::Refused("its stamp has changed to a version that is not known".to_owned()).into());
         };
         let mut state = observed.state(now, current.clone()).ok_or_else(gone)?;
+        if !leg.steps.is_empty() {
+            let own = [Some(now.name.as_str()), now.runs.as_deref()];
+            self.backend.set_aside(&own.into_iter().flatten().collect::<Vec<_>>())?;
+        }
         self.take(now, leg, course, &observed, &mut state, &mut Mode::Do(report))?;
         // Another migration may have stamped it higher meanwhile: up never lowers a stamp.
         let is_lowered = |stamp: &Version| course.direction() == Direction::Up && current >= *stamp;

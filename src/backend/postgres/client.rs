@@ -42,7 +42,7 @@ impl Client {
         let tls = tls::connector(settings)?;
         let config = config(settings);
         let started = Instant::now();
-        let mut inner = loop {
+        let inner = loop {
             match config.connect(tls.clone()) {
                 Ok(client) => break client,
                 Err(error) if is_starting(&error) && started.elapsed() < wait && !interrupted() => {
@@ -54,8 +54,6 @@ impl Client {
         };
         let open = Arc::new(AtomicBool::new(true));
         watch(&inner, tls, Arc::clone(&open));
-        // Strings are what they look like: the SQL of this program relies on it.
-        inner.batch_execute("SET standard_conforming_strings = on").map_err(|error| explain(&settings.user, &error))?;
         Ok(Client { inner, user: settings.user.clone(), open })
     }
 
@@ -285,6 +283,11 @@ fn explain(user: &str, error: &postgres::Error) -> anyhow::Error {
             "the server ended the connection ({message}); every table is at a whole version: run the command again to go on"
         ),
         "53100" => anyhow!("the disk of the server is full ({message}): make room and run the command again"),
+        // Data exceptions quote the value.
+        code if code.starts_with("22") => anyhow!(ServerError {
+            code: code.to_owned(),
+            message: "a value is not of the form or range that its type has".to_owned()
+        }),
         code => anyhow!(ServerError { code: code.to_owned(), message }),
     }
 }

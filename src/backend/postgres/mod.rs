@@ -1,5 +1,6 @@
 //! PostgreSQL as a [`Backend`].
 
+mod aside;
 mod client;
 mod compare;
 mod dialect;
@@ -17,6 +18,7 @@ use crate::plan::Action;
 use crate::progress::{Event, Progress, interrupted};
 use crate::schema::{ColumnShape, ColumnType, Retype, Shape};
 use anyhow::{Context, Result, anyhow};
+use aside::Aside;
 use client::Client;
 pub use dialect::Postgres;
 use settings::Settings;
@@ -38,6 +40,10 @@ pub struct PostgresBackend {
     access: Access,
     lock_wait: Duration,
     lock_timeout: Duration,
+    /// As the server numbers it: 170002.
+    version: u32,
+    /// What this transaction has to put back.
+    aside: Aside,
 }
 
 impl PostgresBackend {
@@ -47,8 +53,9 @@ impl PostgresBackend {
     /// A server that cannot be reached, proves nothing, or does not let the role in; one older than 13.
     pub fn open(settings: &Settings, opening: &Opening) -> Result<PostgresBackend> {
         let mut client = Client::connect(settings, opening.wait)?;
-        let version = client.one("SELECT current_setting('server_version_num')", &[])?.unwrap_or_default();
-        if version.parse::<u32>().unwrap_or(0) < 130_000 {
+        let version = client.one("SELECT current_setting('server_version_num')", &[])?;
+        let version = version.and_then(|version| version.parse().ok()).unwrap_or(0);
+        if version < 130_000 {
             return Err(anyhow!("this server is older than PostgreSQL 13, the oldest agno-migrate was made for"));
         }
         // One per process and database: it lives as long as the program.
@@ -60,17 +67,25 @@ impl PostgresBackend {
             access: opening.access,
             lock_wait: opening.lock_wait,
             lock_timeout: opening.lock_timeout,
+            version,
+            aside: Aside::default(),
         })
     }
 
     /// What every transaction begins with. Everything is local to it: a pooler may give the connection to someone else after.
     /// Compiling a question to the catalogs takes ten times as long as answering it.
     fn settle(&mut self, lock_timeout: Duration) -> Result<()> {
+        // The time limits are for the app's statements. Values are archived as text: it has to read the same wherever it is
+        // read again. Strings are what they look like: the SQL of this program relies on it. A check that is put off to the end
+        // of the transaction would keep the table from being altered until then.
+        let transaction_timeout = if self.version >= 170_000 { "SET LOCAL transaction_timeout = 0; " } else { "" };
         self.client.run(&format!(
             "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
-             SET LOCAL row_security = off; SET LOCAL client_min_messages = error; SET LOCAL jit = off; \
-             SET LOCAL TimeZone = 'UTC'",
-            lock_timeout.as_millis().max(1)
+             {transaction_timeout}SET LOCAL row_security = off; SET LOCAL client_min_messages = error; SET LOCAL jit = off; \
+             SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres'; \
+             SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL standard_conforming_strings = on; \
+             SET CONSTRAINTS ALL IMMEDIATE",
+            milliseconds(lock_timeout)
         ))
     }
 
@@ -94,7 +109,7 @@ impl PostgresBackend {
         let started = Instant::now();
         loop {
             // It takes no part in a transaction, so the settings cannot either. A role may be limited to short statements.
-            let lock_timeout = self.lock_timeout.as_millis().max(1);
+            let lock_timeout = milliseconds(self.lock_timeout);
             self.client.run(&format!("SET lock_timeout = {lock_timeout}; SET statement_timeout = 0"))?;
             let written = self.client.run(&format!("VACUUM (FULL) {quoted}"));
             self.client.run("RESET lock_timeout; RESET statement_timeout")?;
@@ -116,6 +131,11 @@ impl PostgresBackend {
         let sql = "SELECT pg_total_relation_size($1::regclass)::text";
         Ok(self.client.one(sql, &[quoted])?.and_then(|bytes| bytes.parse().ok()).unwrap_or_default())
     }
+}
+
+/// A wait as the server takes it: at least a millisecond (zero would be for ever), at most what fits its setting.
+fn milliseconds(wait: Duration) -> i32 {
+    i32::try_from(wait.as_millis()).unwrap_or(i32::MAX).max(1)
 }
 
 impl Backend for PostgresBackend {
@@ -155,6 +175,7 @@ impl Backend for PostgresBackend {
         let started = Instant::now();
         let mut told = false;
         let lock = format!("SELECT pg_try_advisory_xact_lock({})::text", self.lock_number());
+        self.aside = Aside::default();
         loop {
             // Not what the role or the database may be set to: what is read after a lock is had has to be what is there then.
             self.client.run("BEGIN ISOLATION LEVEL READ COMMITTED")?;
@@ -183,6 +204,7 @@ impl Backend for PostgresBackend {
     }
 
     fn commit(&mut self) -> Result<()> {
+        self.aside.put_back(&mut self.client)?;
         self.client.run("COMMIT")
     }
 
@@ -266,6 +288,10 @@ impl Backend for PostgresBackend {
 
     fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
         runs::Tables::new(self.dialect, sessions, runs).join(&mut self.client, progress)
+    }
+
+    fn set_aside(&mut self, tables: &[&str]) -> Result<()> {
+        tables.iter().try_for_each(|table| self.aside.set(&mut self.client, self.dialect, table))
     }
 
     fn hold(&mut self, tables: &[&str]) -> Result<()> {

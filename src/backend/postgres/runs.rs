@@ -63,6 +63,8 @@ impl<'d> Tables<'d> {
             compress_fast(client)?;
             client.run(IN_TWO)?;
             moved.moved = client.execute(&format!("CREATE TABLE {} AS {}", self.runs, self.rows()), &[])?;
+            // A publication of all tables lets no row without a key be deleted.
+            client.run(&format!("ALTER TABLE {} REPLICA IDENTITY FULL", self.runs))?;
             client.run(ALONE)?;
             moved.moved -= self.leave_broken(client, &self.runs, &mut moved)?;
             // Building the key finds ids that two runs have: no search for them in the usual case.
@@ -82,11 +84,13 @@ impl<'d> Tables<'d> {
         Ok(moved)
     }
 
-    /// Whether the runs table was made in this transaction: nothing hangs on it that is not ours.
+    /// Whether the runs table was made in this transaction: nothing hangs on it that is not ours. Other changes of its entry in
+    /// the catalog look the same, so that it has to be empty too.
     fn is_new(&self, client: &mut Client) -> Result<bool> {
         let sql = "SELECT (c.xmin::text::bigint = (pg_current_xact_id()::text::bigint & 4294967295))::text \
                    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
-        Ok(client.one(sql, &[&self.dialect.schema, self.runs_name])?.as_deref() == Some("true"))
+        Ok(client.one(sql, &[&self.dialect.schema, self.runs_name])?.as_deref() == Some("true")
+            && client.one(&format!("SELECT 1::text FROM {} LIMIT 1", self.runs), &[])?.is_none())
     }
 
     /// The rows of all elements; those that cannot be rows have no run_id.
@@ -247,7 +251,8 @@ impl<'d> Tables<'d> {
             bare.required.iter().map(|column| format!("ALTER COLUMN {} SET NOT NULL", self.dialect.quote(column)));
         let constraints =
             bare.constraints.iter().map(|(name, text)| format!("ADD CONSTRAINT {} {text}", self.dialect.quote(name)));
-        let changes = required.chain(constraints).collect::<Vec<_>>().join(", ");
+        let identity = ["REPLICA IDENTITY DEFAULT".to_owned()];
+        let changes = required.chain(constraints).chain(identity).collect::<Vec<_>>().join(", ");
         client.run(&format!("ALTER TABLE {} {changes}", self.runs))?;
         bare.indexes.iter().try_for_each(|index| client.run(index))
     }
