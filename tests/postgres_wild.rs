@@ -158,3 +158,150 @@ fn keys_that_only_nul_tells_apart_are_refused() {
         );
     }
 }
+
+#[test]
+fn taken_names_of_keys_get_another() {
+    for kind in postgres() {
+        let database = kind.of("2.0.11");
+        database.sql(
+            "CREATE TABLE mine (a int, b int, c int, d int CONSTRAINT agno_runs_pkey UNIQUE, CONSTRAINT agno_sessions_pkey UNIQUE (a),
+               CONSTRAINT agno_metrics_uq_metrics_user_date_period UNIQUE (b))",
+        );
+        let plan = database.ok(&["plan"]);
+        let up = database.ok(&["up"]);
+        assert_eq!(plan.tables.len(), up.tables.len());
+        let keys =
+            "SELECT string_agg(conname, ', ' ORDER BY conname) FROM pg_constraint WHERE conname LIKE '%!_2' ESCAPE '!'";
+        assert_eq!(database.one(keys), "agno_metrics_uq_metrics_user_date_period_2, agno_runs_pkey_2, agno_sessions_pkey_2");
+        database.ok(&["down", "2.0.0", "--yes"]);
+        database.ok(&["up"]);
+        assert!(database.ok(&["up"]).tables.iter().all(|table| table.steps.is_empty()));
+    }
+}
+
+#[test]
+fn sessions_too_large_as_jsonb_are_refused_before() {
+    let Some(kind) = postgres().first().copied() else { return };
+    let database = kind.of("3.1.10");
+    // 12 MB of text each, and eight times as much as JSONB.
+    database.sql(
+        "INSERT INTO agno_runs (run_id, session_id, run_type, run_index, run_data, created_at)
+         SELECT 'large-' || i, 'agent-0', 'agent', 100 + i, jsonb_build_object('run_id', 'large-' || i, 'n', n.n), 1
+         FROM generate_series(1, 6) i, (SELECT jsonb_agg(1) AS n FROM generate_series(1, 4000000)) n",
+    );
+    let report = database.run(&["down", "2.5.6", "--yes", "--only", "sessions"]);
+    let why = report.failure.expect("a reason");
+    assert!(report.exit_code == 6 && why.contains("too large together") && why.contains("agent-0"), "{why}");
+}
+
+#[test]
+fn what_cannot_have_another_type_is_named_before() {
+    for kind in postgres() {
+        let cases = [
+            (
+                "2.0.11",
+                "ALTER TABLE agno_sessions ADD CONSTRAINT lists CHECK (json_typeof(runs) <> 'number')",
+                "up",
+                "the constraint lists",
+            ),
+            ("2.0.11", "CREATE INDEX mine ON agno_memories ((json_typeof(topics)))", "up", "mine uses the column topics"),
+            (
+                "3.1.10",
+                "CREATE INDEX gin ON agno_sessions USING gin (session_data)",
+                "down 2.0.0 --yes",
+                "gin uses the column session_data",
+            ),
+            (
+                "3.1.10",
+                "CREATE INDEX plain ON agno_sessions (metadata)",
+                "down 2.0.0 --yes",
+                "plain uses the column metadata",
+            ),
+            ("2.0.11", "ALTER TABLE agno_sessions SET UNLOGGED", "up", "SET LOGGED"),
+        ];
+        for (release, sql, command, named) in cases {
+            let database = kind.of(release);
+            database.sql(sql);
+            let why = database.refused(&command.split(' ').collect::<Vec<_>>(), 6);
+            assert!(why.contains(named), "{sql}: {why}");
+        }
+        let database = kind.of("2.0.11");
+        database.sql(
+            "ALTER TABLE agno_sessions ADD CHECK (runs IS NOT NULL OR true); CREATE INDEX mine ON agno_sessions ((session_data ->> 'x'))",
+        );
+        database.ok(&["up"]);
+        database.ok(&["down", "2.0.0", "--yes"]);
+    }
+}
+
+#[test]
+fn runs_with_ids_too_long_for_an_index_stay_and_are_named() {
+    for kind in postgres() {
+        let database = kind.of("2.9.0");
+        database.sql(
+            r#"UPDATE agno_sessions SET runs = jsonb_build_array(jsonb_build_object('run_id', 'short'), jsonb_build_object('run_id', 'long', 'agent_id',
+                 (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 300) i))) WHERE session_id = 'no-runs'"#,
+        );
+        for _ in 0..2 {
+            let report = database.ok(&["up", "--force", "--only", "sessions"]);
+            let left: Vec<String> = report
+                .tables
+                .iter()
+                .flat_map(|table| &table.left)
+                .map(|left| format!("{} {:?} {}", left.id, left.item, left.reason))
+                .collect();
+            assert_eq!(left, ["no-runs Some(\"runs[1]\") has ids that are too long for an index"]);
+        }
+        database.ok(&["down", "2.5.6", "--yes", "--only", "sessions"]);
+        assert_eq!(database.one("SELECT jsonb_array_length(runs) FROM agno_sessions WHERE session_id = 'no-runs'"), "2");
+    }
+}
+
+#[test]
+fn every_right_that_is_lacking_is_named_before() {
+    let Some(kind) = postgres().first().copied() else { return };
+    // Each of these takes one right from a role that has all others.
+    let owned = "agno_learnings";
+    let cases = [
+        ("2.9.0", "up", format!("ALTER TABLE {owned} OWNER TO postgres; GRANT SELECT ON {owned} TO ROLE"), "lacks DELETE, UPDATE on agno_learnings"),
+        ("2.9.0", "up --force", "REVOKE TEMP ON DATABASE DB FROM PUBLIC".to_owned(), "may not create temporary tables"),
+        ("3.1.10", "down 2.5.6 --yes", "ALTER TABLE agno_runs OWNER TO postgres; GRANT ALL ON agno_runs TO ROLE".to_owned(), "is not the owner of agno_runs"),
+        ("2.9.0", "up", "ALTER TABLE agno_schema_versions OWNER TO postgres; GRANT SELECT ON agno_schema_versions TO ROLE".to_owned(), "on agno_schema_versions"),
+        (
+            "3.1.10",
+            "down 2.5.6 --yes",
+            "CREATE TABLE agno_migrate_archive (table_type varchar, table_name varchar, row_key varchar, column_name varchar, value text, PRIMARY KEY (table_name, row_key, column_name)); \
+             GRANT SELECT ON agno_migrate_archive TO ROLE"
+                .to_owned(),
+            "lacks INSERT, UPDATE on agno_migrate_archive",
+        ),
+        (
+            "2.9.0",
+            "up",
+            "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER touches BEFORE UPDATE ON agno_learnings \
+             FOR EACH ROW EXECUTE FUNCTION touch(); ALTER TABLE agno_learnings OWNER TO postgres; GRANT ALL ON agno_learnings TO ROLE"
+                .to_owned(),
+            "has triggers that have to be disabled while rows are written (touches)",
+        ),
+    ];
+    for (at, (release, command, sql, reason)) in cases.iter().enumerate() {
+        let database = kind.of(release);
+        if command.contains("--force") {
+            database.ok(&["up"]);
+        }
+        let role = format!("rights{}_{at}", std::process::id());
+        let name = database.one("SELECT quote_ident(current_database())");
+        database.sql(&format!(
+            "CREATE ROLE {role} LOGIN; DO $$ DECLARE t text; BEGIN FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'ai' LOOP \
+               EXECUTE format('ALTER TABLE ai.%I OWNER TO {role}', t); END LOOP; END $$; ALTER SCHEMA ai OWNER TO {role}"
+        ));
+        database.sql(&sql.replace("ROLE", &role).replace("DB", &name));
+        let url = database.url.replace("postgres@", &format!("{role}@"));
+        let before = (database.dump(), database.stamps());
+        let output = binary().args(command.split(' ')).args(["--db", &url]).output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(6) && said.contains(reason), "{command} {sql}: {said}");
+        assert!(said.contains("nothing was changed"), "{said}");
+        assert_eq!((database.dump(), database.stamps()), before);
+    }
+}

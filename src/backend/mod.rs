@@ -317,6 +317,11 @@ pub trait Backend: Send {
     /// Why the database cannot be written, if it is known before trying.
     fn read_only(&mut self) -> Result<Option<String>>;
 
+    /// Why rows of a table, which is made when it is not there, cannot be written, if it is known before trying.
+    fn unwritable(&mut self, _table: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Finds out without touching a row what would fail of the actions on a table, which `statements` do, or break a view or
     /// trigger. Empty: nothing stands in the way.
     fn rehearse(&mut self, table: &str, actions: &[Action], statements: &[String]) -> Result<Vec<String>>;

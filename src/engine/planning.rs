@@ -109,7 +109,8 @@ impl Engine<'_> {
             }
         }
         let statements: Vec<String> = plan.steps.iter().flat_map(|step| step.sql.clone()).collect();
-        if plan.refusals.is_empty() && !statements.is_empty() {
+        // Moves of rows have no statements to show, and need rights.
+        if plan.refusals.is_empty() && !plan.actions.is_empty() {
             plan.refusals.extend(self.backend.rehearse(&table.name, &plan.actions, &statements)?);
         }
         plan.stamp = self.final_stamp(table, course, &state, plan.steps.is_empty());

@@ -7,6 +7,7 @@ mod dialect;
 mod json;
 mod observe;
 mod obstacles;
+mod rights;
 mod runs;
 pub mod settings;
 mod tls;
@@ -254,6 +255,10 @@ impl Backend for PostgresBackend {
         Ok((only.as_deref() == Some("true")).then(|| {
             format!("{} can only be read (a standby, or default_transaction_read_only): connect to the primary", self.name)
         }))
+    }
+
+    fn unwritable(&mut self, table: &str) -> Result<Option<String>> {
+        rights::lacking_to_write(&mut self.client, self.dialect, table)
     }
 
     fn rehearse(&mut self, table: &str, actions: &[Action], _: &[String]) -> Result<Vec<String>> {
