@@ -525,6 +525,10 @@ fn behind_a_pooler_in_transaction_mode() {
         let output = binary().args(["down", "2.0.0", "--yes", "--db", &url]).output().expect("runs");
         assert_eq!(output.status.code(), Some(0), "{round}: {}", text(&output));
     }
+    let output = binary().args(["up", "--db", &url]).output().expect("runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let output = binary().args(["cleanup", "--yes", "--vacuum", "--db", &url]).output().expect("runs");
+    assert!(output.status.code() == Some(0) && text(&output).contains("gave space back"), "{}", text(&output));
     // Nothing leaks into the connections that others use.
     let leaked = support::postgres::query(&direct, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'");
     assert_eq!(leaked, [["0"]]);

@@ -377,7 +377,10 @@ pub trait Backend: Send {
     fn backup(&mut self, to: Option<&Path>, progress: &mut dyn Progress) -> Result<PathBuf>;
 
     /// Runs a statement outside of any transaction; one that finds its work done or being done by another is content.
-    fn execute_apart(&mut self, statement: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`crate::error::Stop::Locked`] when others kept it waiting for too long.
+    fn execute_apart(&mut self, statement: &str, _progress: &mut dyn Progress) -> Result<()> {
         self.execute(statement, &[]).map(|_| ())
     }
 
@@ -391,7 +394,7 @@ pub trait Backend: Send {
         self.execute(statement, &[]).map(|_| Mended::default())
     }
 
-    /// Who holds locks on tables, for the message to whoever waited for them in vain.
+    /// Who holds locks on tables (without any: on all), for the message to whoever waited for them in vain.
     fn blockers(&mut self, _tables: &[&str]) -> Result<Option<String>> {
         Ok(None)
     }

@@ -77,7 +77,7 @@ impl Engine<'_> {
         loop {
             self.apart.clear();
             let outcome = self.transaction(report, work);
-            let Err(error) = outcome else { return self.build_apart() };
+            let Err(error) = outcome else { return self.build_apart(report) };
             let is_busy = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Stop::Busy(_))));
             if !is_busy || interrupted() {
                 return Err(error);
@@ -94,9 +94,16 @@ impl Engine<'_> {
     }
 
     /// Builds what a transaction left to be built after it. When this is cut off the next run finds it missing.
-    fn build_apart(&mut self) -> Result<()> {
-        for statement in std::mem::take(&mut self.apart) {
-            self.backend.execute_apart(&statement).context("building an index beside the application's work")?;
+    fn build_apart(&mut self, report: &mut TableReport) -> Result<()> {
+        let mut waiting = std::mem::take(&mut self.apart).into_iter();
+        while let Some((statement, what)) = waiting.next() {
+            let built = self.backend.execute_apart(&statement, self.progress);
+            if built.is_err() {
+                // The rest of its version is there; this and those after it are not.
+                let not_done: Vec<String> = std::iter::once(what).chain(waiting.map(|(_, what)| what)).collect();
+                report.steps.retain(|step| !not_done.contains(&step.what));
+                return built.context("building an index beside the application's work");
+            }
         }
         Ok(())
     }
@@ -169,7 +176,7 @@ impl Engine<'_> {
             }
             Action::CreateIndex { index, .. } if index.apart && backend.dialect().builds_apart() => {
                 let rendered = backend.dialect().render(&table.name, action, shape, self.settings.now);
-                self.apart.extend(rendered.map_err(Stop::Refused)?);
+                self.apart.extend(rendered.map_err(Stop::Refused)?.into_iter().map(|statement| (statement, action.done())));
             }
             Action::Retype(retypes) => {
                 let rendered = backend.dialect().render(&table.name, action, shape, self.settings.now);

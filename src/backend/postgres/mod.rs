@@ -1,12 +1,16 @@
 //! PostgreSQL as a [`Backend`].
 
+mod apart;
 mod aside;
 mod client;
 mod compare;
+mod connect;
 mod dialect;
 mod json;
+mod locks;
 mod observe;
 mod obstacles;
+mod passfile;
 mod rights;
 mod runs;
 pub mod settings;
@@ -14,7 +18,7 @@ mod tls;
 
 use crate::backend::{Access, Backend, Catalog, Dialect, EachRow, Mended, Moved, Opening, Row, Vacuumed, Value};
 use crate::difference::Compared;
-use crate::error::{Stop, holds};
+use crate::error::Stop;
 use crate::plan::Action;
 use crate::progress::{Event, Progress, interrupted};
 use crate::schema::{ColumnShape, ColumnType, Retype, Shape};
@@ -36,6 +40,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A database, and the schema of it that has the tables.
 pub struct PostgresBackend {
     client: Client,
+    /// To connect once more with.
+    settings: Settings,
     dialect: &'static Postgres,
     name: String,
     access: Access,
@@ -63,6 +69,7 @@ impl PostgresBackend {
         let dialect: &'static Postgres = Box::leak(Box::new(Postgres { schema: opening.schema.clone() }));
         Ok(PostgresBackend {
             client,
+            settings: settings.clone(),
             dialect,
             name: settings.name(),
             access: opening.access,
@@ -106,23 +113,16 @@ impl PostgresBackend {
     }
 
     /// Tries to have the table to itself until the wait is over: whoever queued behind goes first in between.
-    fn write_anew(&mut self, table: &str, quoted: &str, progress: &mut dyn Progress) -> Result<()> {
+    fn write_anew(&mut self, quoted: &str, progress: &mut dyn Progress) -> Result<()> {
         let started = Instant::now();
         loop {
-            // It takes no part in a transaction, so the settings cannot either. A role may be limited to short statements.
-            let lock_timeout = milliseconds(self.lock_timeout);
-            self.client.run(&format!("SET lock_timeout = {lock_timeout}; SET statement_timeout = 0"))?;
-            let written = self.client.run(&format!("VACUUM (FULL) {quoted}"));
-            self.client.run("RESET lock_timeout; RESET statement_timeout")?;
+            let statement = format!("VACUUM (FULL) {quoted}");
+            let written = apart::run(&mut self.client, &self.settings, &statement, self.lock_timeout, progress);
             let Err(error) = written else { return Ok(()) };
-            if !matches!(error.downcast_ref(), Some(Stop::Busy(_))) || interrupted() {
+            let is_locked = matches!(error.downcast_ref(), Some(Stop::Locked(_)));
+            if !is_locked || interrupted() || started.elapsed() >= self.lock_wait {
                 return Err(error);
             }
-            let who = self.blockers(&[table])?.unwrap_or_else(|| "someone".to_owned());
-            if started.elapsed() >= self.lock_wait {
-                return Err(Stop::Locked(holds(&who)).into());
-            }
-            progress.on(Event::Waiting(format!("waiting for {who}, which holds {table}")));
             std::thread::sleep(PAUSE);
         }
     }
@@ -162,13 +162,10 @@ impl Backend for PostgresBackend {
         match self.access {
             Access::Read => {
                 self.client.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-                self.settle(self.lock_wait)
+                self.settle(self.lock_timeout)
             }
             // No migration beside the one that is planned.
-            Access::Write => {
-                self.begin(self.lock_wait, progress)?;
-                self.settle(self.lock_wait)
-            }
+            Access::Write => self.begin(self.lock_wait, progress),
         }
     }
 
@@ -310,7 +307,7 @@ impl Backend for PostgresBackend {
             let quoted = self.dialect.table(table);
             vacuumed.before += self.size(&quoted)?;
             progress.on(Event::Table { name: (*table).to_owned(), work: "being written anew".to_owned() });
-            let written = self.write_anew(table, &quoted, progress);
+            let written = self.write_anew(&quoted, progress);
             progress.on(Event::TableDone);
             written.with_context(|| {
                 format!("cannot give the space of {table} back (what was dropped is dropped: run cleanup --vacuum again)")
@@ -348,8 +345,8 @@ impl Backend for PostgresBackend {
         json::retype(&mut self.client, &quoted, &key, &columns, statement).context("changing the types of columns")
     }
 
-    fn execute_apart(&mut self, statement: &str) -> Result<()> {
-        match self.client.run(statement) {
+    fn execute_apart(&mut self, statement: &str, progress: &mut dyn Progress) -> Result<()> {
+        match apart::run(&mut self.client, &self.settings, statement, self.lock_wait, progress) {
             // Two that begin at once: one of them made it.
             Err(error) if matches!(client::code(&error), Some("42P07" | "23505")) => Ok(()),
             outcome => outcome,
@@ -357,19 +354,8 @@ impl Backend for PostgresBackend {
     }
 
     fn blockers(&mut self, tables: &[&str]) -> Result<Option<String>> {
-        let mut named = Vec::new();
-        for table in tables {
-            let sql = "SELECT 'pid ' || a.pid || ' (' || coalesce(nullif(a.application_name, ''), 'no application_name') || ', ' \
-                         || coalesce(a.state, 'unknown') || ', for ' \
-                         || coalesce(round(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start)))::text, '?') || ' s)' \
-                       FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
-                       WHERE l.relation = to_regclass($1) AND l.granted AND l.pid <> pg_backend_pid() AND l.database = \
-                         (SELECT oid FROM pg_database WHERE datname = current_database()) \
-                       GROUP BY a.pid, a.application_name, a.state, a.xact_start, a.query_start ORDER BY a.xact_start LIMIT 5";
-            named.extend(self.client.ask(sql, &[&self.dialect.table(table)])?.into_iter().flatten().flatten());
-        }
-        named.dedup();
-        Ok((!named.is_empty()).then(|| named.join(", ")))
+        let quoted: Vec<String> = tables.iter().map(|table| self.dialect.table(table)).collect();
+        self.client.blockers(&self.dialect.schema, &quoted)
     }
 
     fn elsewhere(&mut self) -> Result<Vec<String>> {
