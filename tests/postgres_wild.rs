@@ -305,3 +305,100 @@ fn every_right_that_is_lacking_is_named_before() {
         assert_eq!((database.dump(), database.stamps()), before);
     }
 }
+
+#[test]
+fn the_app_can_use_what_another_role_made() {
+    for kind in postgres() {
+        let database = kind.of("2.9.0");
+        let role = format!("shares{}", std::process::id());
+        let (app, migrator, reader) = (format!("{role}_app"), format!("{role}_migrator"), format!("{role}_reader"));
+        database.sql(&format!("DROP TABLE agno_schema_versions; CREATE ROLE {app} LOGIN; CREATE ROLE {migrator} LOGIN; CREATE ROLE {reader} LOGIN; GRANT {app} TO {migrator}"));
+        database.sql(&format!(
+            "DO $$ DECLARE t text; BEGIN FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'ai' LOOP \
+               EXECUTE format('ALTER TABLE ai.%I OWNER TO {app}', t); END LOOP; END $$; GRANT CREATE, USAGE ON SCHEMA ai TO {app}; \
+             GRANT USAGE ON SCHEMA ai TO {reader}; GRANT SELECT ON agno_sessions TO {reader} WITH GRANT OPTION"
+        ));
+        let url = database.url.replace("postgres@", &format!("{migrator}@"));
+        let facts = "SELECT string_agg(c.relname || ' ' || pg_get_userbyid(c.relowner) || ' ' || (SELECT count(*) FROM aclexplode(c.relacl) a \
+                       WHERE pg_get_userbyid(a.grantee) LIKE '%reader' AND is_grantable), ', ' ORDER BY 1) FROM pg_class c \
+                     WHERE c.relname IN ('agno_runs', 'agno_schema_versions')";
+        for command in ["up", "down 2.5.6 --yes", "up"] {
+            let output = binary().args(command.split(' ')).args(["--db", &url]).output().expect("runs");
+            assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+            let there = database.one(facts);
+            assert!(there.contains(&format!("agno_schema_versions {app} ")), "{there}");
+            assert!(command.starts_with("down") || there.contains(&format!("agno_runs {app} 1")), "{command}: {there}");
+        }
+        let mut as_app = connect(&database.url.replace("postgres@", &format!("{app}@")));
+        as_app
+            .batch_execute("UPDATE ai.agno_runs SET status = status; UPDATE ai.agno_schema_versions SET version = version")
+            .expect("rights");
+        // Nothing is left of a session without a run to move either.
+        let empty = kind.fresh("2.9.0");
+        empty.sql(&format!("ALTER TABLE agno_sessions OWNER TO {app}; GRANT CREATE ON SCHEMA ai TO {app}"));
+        empty.ok(&["up"]);
+        assert!(empty.one(facts).contains(&format!("agno_runs {app} ")), "{}", empty.one(facts));
+    }
+}
+
+#[test]
+fn who_sees_some_sessions_sees_their_runs_only() {
+    for kind in postgres() {
+        let database = kind.of("2.9.0");
+        let role = format!("sees{}", std::process::id());
+        database.sql(&format!(
+            "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA ai TO {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON agno_sessions TO {role};
+             ALTER TABLE agno_sessions ENABLE ROW LEVEL SECURITY; CREATE POLICY mine ON agno_sessions USING (session_id = 'agent-0')"
+        ));
+        for _ in 0..2 {
+            let report = database.ok(&["up"]);
+            let (_, warnings) = report.messages();
+            assert!(warnings.iter().any(|warning| warning.contains("row-level security")), "{warnings:?}");
+            let mut limited = connect(&database.url.replace("postgres@", &format!("{role}@")));
+            let sees = "SELECT string_agg(DISTINCT session_id, ',') FROM ai.agno_runs";
+            let sees: String = limited.query_one(sees, &[]).expect("reads").get(0);
+            assert_eq!(sees, "agent-0");
+            limited.batch_execute("INSERT INTO ai.agno_runs (run_id, session_id, run_type, run_data, created_at) VALUES ('x', 'agent-1', 'agent', '{}', 1)").expect_err("limited");
+            database.ok(&["down", "2.5.6", "--yes"]);
+        }
+    }
+}
+
+#[test]
+fn tables_that_are_no_ordinary_ones_are_said_to_be() {
+    for kind in postgres() {
+        for (sql, what) in [
+            (
+                "CREATE TABLE agno_sessions (LIKE old) PARTITION BY HASH (session_id); CREATE TABLE part PARTITION OF agno_sessions FOR VALUES WITH (MODULUS 1, REMAINDER 0)",
+                "a partitioned table",
+            ),
+            (
+                "CREATE TABLE agno_sessions (LIKE old INCLUDING ALL); CREATE TABLE child () INHERITS (agno_sessions)",
+                "a table with inheritance",
+            ),
+        ] {
+            let database = kind.fresh("2.9.0");
+            database.sql(&format!("ALTER TABLE agno_sessions RENAME TO old; {sql}; DROP TABLE old CASCADE"));
+            let status = database.ok(&["status"]);
+            assert!(
+                status.looks_like.iter().any(|table| table.name == "agno_sessions" && table.reason.contains(what)),
+                "{}",
+                status.to_json()
+            );
+            for arguments in [&["up"][..], &["up", "--table", "sessions=agno_sessions"]] {
+                let why = database.refused(arguments, 6);
+                assert!(why.contains("agno_sessions") && why.contains(what), "{why}");
+            }
+            database.ok(&["up", "--only", "memories"]);
+        }
+    }
+}
+
+#[test]
+fn another_schema_is_named_whatever_table_it_has() {
+    let Some(kind) = postgres().first().copied() else { return };
+    let database = kind.fresh("2.9.0");
+    database.sql("CREATE SCHEMA other; ALTER TABLE agno_memories SET SCHEMA other");
+    let report = database.ok(&["current", "--schema", "public"]);
+    assert!(report.notes.iter().any(|note| note.contains("--schema ai or --schema other")), "{:?}", report.notes);
+}

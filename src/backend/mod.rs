@@ -202,6 +202,8 @@ pub struct Catalog {
     pub tables: BTreeMap<String, Shape>,
     /// Every name that something has: tables, indexes, views, virtual tables.
     pub names: BTreeSet<String>,
+    /// Tables that are no ordinary ones, each with its columns and what it is: `a partitioned table`.
+    pub unusual: BTreeMap<String, (Shape, &'static str)>,
 }
 
 /// What a move of rows did.
@@ -355,6 +357,18 @@ pub trait Backend: Send {
     /// Keeps others from writing tables until the end of the transaction, where the transaction alone does not. Reading goes on.
     fn hold(&mut self, _tables: &[&str]) -> Result<()> {
         Ok(())
+    }
+
+    /// Gives a table that was just made the owner and the rights of another, where databases have such. Returns what the user should
+    /// know.
+    fn share(&mut self, _table: &str, _like: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// Shows nobody more rows of a runs table that was just made than of its sessions, where databases can. Returns what the
+    /// user should know.
+    fn limit(&mut self, _runs: &str, _sessions: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
     }
 
     /// Keeps what reacts to writes of an app, such as triggers, from reacting to this transaction's writes of tables.

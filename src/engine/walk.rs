@@ -198,6 +198,10 @@ impl Engine<'_> {
                     let first = statement.lines().next().unwrap_or_default();
                     backend.execute(&statement, &[]).with_context(|| format!("running: {first}"))?;
                 }
+                if let Action::CreateTable { name, parent, .. } = action {
+                    report.warnings.extend(backend.share(name, parent)?);
+                    report.warnings.extend(backend.limit(name, parent)?);
+                }
                 if is_rebuilt && backend.orphans_of(&table.name)? > orphans {
                     return Err(anyhow!("rows of other tables would lose the row they belong to"));
                 }

@@ -14,6 +14,7 @@ mod passfile;
 mod rights;
 mod runs;
 pub mod settings;
+mod sharing;
 mod tls;
 
 use crate::backend::{Access, Backend, Catalog, Dialect, EachRow, Mended, Moved, Opening, Row, Vacuumed, Value};
@@ -21,6 +22,7 @@ use crate::difference::Compared;
 use crate::error::Stop;
 use crate::plan::Action;
 use crate::progress::{Event, Progress, interrupted};
+use crate::schema::tables::{KNOWN, TableType};
 use crate::schema::{ColumnShape, ColumnType, Retype, Shape};
 use anyhow::{Context, Result, anyhow};
 use aside::Aside;
@@ -292,6 +294,14 @@ impl Backend for PostgresBackend {
         runs::Tables::new(self.dialect, sessions, runs).join(&mut self.client, progress)
     }
 
+    fn share(&mut self, table: &str, like: &str) -> Result<Vec<String>> {
+        sharing::share(&mut self.client, self.dialect, table, like)
+    }
+
+    fn limit(&mut self, runs: &str, sessions: &str) -> Result<Vec<String>> {
+        sharing::limit(&mut self.client, self.dialect, runs, sessions)
+    }
+
     fn set_aside(&mut self, tables: &[&str]) -> Result<()> {
         tables.iter().try_for_each(|table| self.aside.set(&mut self.client, self.dialect, table))
     }
@@ -359,11 +369,19 @@ impl Backend for PostgresBackend {
     }
 
     fn elsewhere(&mut self) -> Result<Vec<String>> {
-        let sql = "SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                   WHERE c.relkind = 'r' AND n.nspname <> $1 AND ( \
-                     SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid \
-                     AND a.attname IN ('session_id', 'session_type', 'session_data', 'agent_data', 'team_data', 'workflow_data')) = 6 \
-                   GROUP BY 1 ORDER BY 1";
-        Ok(self.client.ask(sql, &[&self.dialect.schema])?.into_iter().flatten().flatten().collect())
+        let literal = |column: &&str| format!("'{column}'");
+        let has =
+            KNOWN.iter().filter(|known| known.table_type.is_stamped() && known.table_type != TableType::Runs).map(|known| {
+                let columns: Vec<String> = known.key.iter().chain(known.columns).map(literal).collect();
+                format!("count(*) FILTER (WHERE a.attname IN ({})) = {}", columns.join(", "), columns.len())
+            });
+        let sql = format!(
+            "SELECT DISTINCT n.nspname::text FROM pg_namespace n JOIN ( \
+               SELECT c.relnamespace FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+               WHERE c.relkind = 'r' GROUP BY c.oid, c.relnamespace HAVING {}) t ON t.relnamespace = n.oid \
+             WHERE n.nspname <> $1 ORDER BY 1",
+            has.collect::<Vec<_>>().join(" OR ")
+        );
+        Ok(self.client.ask(&sql, &[&self.dialect.schema])?.into_iter().flatten().flatten().collect())
     }
 }

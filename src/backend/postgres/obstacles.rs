@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::dialect::Postgres;
 use super::rights;
+use super::sharing;
 use crate::backend::{Dialect, Row};
 use crate::plan::Action;
 use crate::schema::ColumnType;
@@ -145,10 +146,12 @@ fn dependents(client: &mut Client, dialect: &Postgres, table: &str, column: Opti
            AND NOT (d.classid = 'pg_constraint'::regclass \
                     AND EXISTS (SELECT 1 FROM pg_constraint k WHERE k.oid = d.objid AND k.contype = 'n')) \
            AND NOT (d.classid = 'pg_class'::regclass AND d.objid = $1::regclass) \
+           AND NOT (d.classid = 'pg_policy'::regclass AND EXISTS ( \
+                    SELECT 1 FROM pg_policy p WHERE p.oid = d.objid AND p.polname = $3 AND p.polrelid = $1::regclass)) \
            AND NOT (d.classid = 'pg_attrdef'::regclass AND EXISTS ( \
                     SELECT 1 FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum \
                     WHERE f.oid = d.objid AND a.attgenerated = ''))";
-    let rows: Vec<Row> = client.ask(sql, &[&quoted(dialect, table), column.unwrap_or_default()])?;
+    let rows: Vec<Row> = client.ask(sql, &[&quoted(dialect, table), column.unwrap_or_default(), sharing::POLICY])?;
     let things = rows.into_iter().filter_map(|row| {
         let mut fields = row.into_iter();
         let mut next = || fields.next().flatten();

@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::dialect::Postgres;
+use super::sharing;
 use crate::backend::{Dialect, LEFT_NAMED, Moved, Row};
 use crate::progress::{Event, Progress};
 use anyhow::Result;
@@ -78,6 +79,9 @@ impl<'d> Tables<'d> {
                     self.dress(client, &bare)?;
                 }
             }
+            // The table is another than the one that had them; what they tell was told of that.
+            sharing::share(client, self.dialect, self.runs_name, self.sessions_name)?;
+            sharing::limit(client, self.dialect, self.runs_name, self.sessions_name)?;
         } else {
             let rows = "pg_temp.agno_migrate_runs";
             client.run(&format!("CREATE TEMP TABLE agno_migrate_runs ON COMMIT DROP AS {}", self.rows()))?;
