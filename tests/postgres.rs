@@ -137,7 +137,7 @@ fn twins_and_runs_without_ids_stay_and_are_named() {
                WHERE session_id = 'no-runs';
                INSERT INTO agno_sessions (session_id, session_type, created_at, runs) VALUES
                  ('a-later', 'agent', 6, '[{"run_id": "twin"}, {"run_id": "own"}, {"run_id": "own"}]'),
-                 ('scalar', 'agent', 7, '"[]"'), ('null', 'agent', 7, 'null')"#,
+                 ('scalar', 'agent', 7, '"[nothing"'), ('string', 'agent', 8, '"[{\"run_id\": \"encoded twice\"}]"'), ('null', 'agent', 7, 'null')"#,
         );
         let report = database.ok(&["up"]);
         let left: Vec<String> = report
@@ -157,6 +157,7 @@ fn twins_and_runs_without_ids_stay_and_are_named() {
                 "a-later runs[2] its id own is that of a run before it",
             ]
         );
+        assert_eq!(database.one("SELECT run_id FROM agno_runs WHERE session_id = 'string'"), "encoded twice");
         assert_eq!(
             database.query("SELECT run_id, session_id, run_index, run_type, created_at FROM agno_runs WHERE session_id IN ('no-runs', 'a-later') ORDER BY 1"),
             [["12", "no-runs", "3", "team", "99"], ["own", "a-later", "1", "agent", "6"], ["twin", "no-runs", "0", "agent", "5"]]

@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::dialect::Postgres;
+use super::json::ABOUT_DATA;
 use super::sharing;
 use crate::backend::{Dialect, LEFT_NAMED, Moved, Row};
 use crate::progress::{Event, Progress};
@@ -63,11 +64,20 @@ impl<'d> Tables<'d> {
             client.run(&format!("DROP TABLE {}", self.runs))?;
             compress_fast(client)?;
             client.run(IN_TWO)?;
-            moved.moved = client.execute(&format!("CREATE TABLE {} AS {}", self.runs, self.rows()), &[])?;
+            let create = format!("CREATE TABLE {} AS {}", self.runs, self.rows());
             // A publication of all tables lets no row without a key be deleted.
-            client.run(&format!("ALTER TABLE {} REPLICA IDENTITY FULL", self.runs))?;
-            client.run(ALONE)?;
-            moved.moved -= self.leave_broken(client, &self.runs, &mut moved)?;
+            let deletable = format!("ALTER TABLE {} REPLICA IDENTITY FULL", self.runs);
+            loop {
+                moved = Moved { moved: client.execute(&create, &[])?, ..Moved::default() };
+                client.run(&deletable)?;
+                client.run(ALONE)?;
+                let broken = self.leave_broken(client, &self.runs, &mut moved)?;
+                moved.moved -= broken;
+                if broken == 0 || !self.decode(client)? {
+                    break;
+                }
+                client.run(&format!("DROP TABLE {}; {IN_TWO}", self.runs))?;
+            }
             // Building keys and indexes finds ids that two runs have or that are too long: no search for them in the usual case.
             if !client.attempt("23505 54000", |client| self.dress(client, &bare))? {
                 moved.moved -= self.leave_twins(client, &self.runs, &mut moved)?;
@@ -84,8 +94,12 @@ impl<'d> Tables<'d> {
             sharing::limit(client, self.dialect, self.runs_name, self.sessions_name)?;
         } else {
             let rows = "pg_temp.agno_migrate_runs";
-            client.run(&format!("CREATE TEMP TABLE agno_migrate_runs ON COMMIT DROP AS {}", self.rows()))?;
-            self.leave_broken(client, rows, &mut moved)?;
+            let create = format!("CREATE TEMP TABLE agno_migrate_runs ON COMMIT DROP AS {}", self.rows());
+            client.run(&create)?;
+            while self.leave_broken(client, rows, &mut moved)? > 0 && self.decode(client)? {
+                moved = Moved::default();
+                client.run(&format!("DROP TABLE {rows}; {create}"))?;
+            }
             self.leave_long(client, rows, &mut moved)?;
             self.leave_twins(client, rows, &mut moved)?;
             self.add(client, rows, &mut moved)?;
@@ -140,6 +154,29 @@ impl<'d> Tables<'d> {
                CASE WHEN jsonb_typeof(run_data) = 'object' THEN 'has no run_id' ELSE 'is no object' END AS why"
         );
         self.name_left(client, &broken, moved)
+    }
+
+    /// Lists that were encoded twice, as Agno 3 reads them too: the column gets the list itself. Looked for only when something
+    /// was no list. Whether there were any.
+    fn decode(&self, client: &mut Client) -> Result<bool> {
+        let strings = format!(
+            "SELECT session_id::text FROM {} WHERE runs IS NOT NULL AND jsonb_typeof(runs::jsonb) = 'string'",
+            self.sessions
+        );
+        let inner = "(runs::jsonb #>> '{}')::jsonb";
+        let decode =
+            format!("UPDATE {} SET runs = {inner} WHERE session_id = $1 AND jsonb_typeof({inner}) = 'array'", self.sessions);
+        let mut any = false;
+        for session in client.query(&strings, &[])?.into_iter().flatten().flatten() {
+            let mut decoded = 0;
+            // A string that is no JSON stays.
+            client.attempt(ABOUT_DATA, |client| {
+                decoded = client.execute(&decode, &[session.as_str().into()])?;
+                Ok(())
+            })?;
+            any |= decoded > 0;
+        }
+        Ok(any)
     }
 
     /// Takes out of the new rows those with ids that no index can hold, and names them; returns how many.
