@@ -555,6 +555,56 @@ fn a_server_that_starts_is_waited_for() {
 }
 
 #[test]
+fn a_server_that_starts_late_is_found() {
+    if one_server().is_none() {
+        return;
+    }
+    let cluster = Cluster::start();
+    let url = cluster.load("agno", "agno-2.9.0");
+    Cluster::script("halt", &cluster.dir());
+    let mut up = binary();
+    let up = up.args(["up", "--wait", "60", "--db", &url]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let up = up.expect("runs");
+    std::thread::sleep(Duration::from_secs(1));
+    Cluster::script("crash", &cluster.dir());
+    let output = finish(up);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+}
+
+#[test]
+fn a_file_of_passwords_is_read_as_by_psql() {
+    use std::os::unix::fs::PermissionsExt;
+    if one_server().is_none() {
+        return;
+    }
+    let cluster = Cluster::start();
+    cluster.load("agno", "agno-2.9.0");
+    Cluster::script("tls", &cluster.dir());
+    let port = cluster.url.rsplit(':').next().and_then(|rest| rest.split('/').next()).expect("a port").to_owned();
+    let home = tempfile::tempdir().expect("a folder");
+    let file = home.path().join(".pgpass");
+    let password = std::fs::read_to_string(cluster.dir().join("password")).expect("the password");
+    std::fs::write(&file, format!("localhost:{port}:*:secure:{}\n", password.replace(':', "\\:"))).expect("writes");
+    let run = |mode: u32| {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("rights");
+        // Nothing is at the first host, and the file has only the second.
+        let url = format!("postgresql://secure@127.0.0.1:1,localhost:{port}/agno?sslmode=require");
+        let output = binary().env("HOME", home.path()).args(["current", "-v", "--db", &url]).output().expect("runs");
+        assert!(!text(&output).contains(&password));
+        (output.status.code(), text(&output))
+    };
+    let (code, said) = run(0o600);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = run(0o644);
+    assert!(code == Some(1) && said.contains("others may read it; chmod 600 it"), "{said}");
+    // Whoever has an authority at home wants it asked.
+    std::fs::create_dir(home.path().join(".postgresql")).expect("a folder");
+    std::fs::copy(cluster.dir().join("other.pem"), home.path().join(".postgresql/root.crt")).expect("copies");
+    let (code, said) = run(0o600);
+    assert!(code == Some(1) && said.contains("an authority that is not trusted"), "{said}");
+}
+
+#[test]
 fn a_session_too_large_for_one_value_is_refused_going_down() {
     let Some(Kind::Postgres(server)) = one_server() else { return };
     let database = database(server, "agno-3.1.10");

@@ -402,3 +402,50 @@ fn another_schema_is_named_whatever_table_it_has() {
     let report = database.ok(&["current", "--schema", "public"]);
     assert!(report.notes.iter().any(|note| note.contains("--schema ai or --schema other")), "{:?}", report.notes);
 }
+
+#[test]
+fn databases_of_other_encodings() {
+    let Some(Kind::Postgres(server)) = postgres().first().copied() else { return };
+    let admin = &support::postgres::servers()[server];
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let name = format!("{}-{}", encoding.to_lowercase(), std::process::id());
+        connect(admin)
+            .batch_execute(&format!("CREATE DATABASE \"{name}\" ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"))
+            .expect("a database");
+        let url = support::postgres::beside(admin, &name);
+        let fixture =
+            std::fs::read_to_string(Kind::Postgres(server).fixtures().join("fresh-2.0.11.sql")).expect("the fixture");
+        connect(&url).batch_execute(&fixture).expect("it loads");
+        connect(&url)
+            .batch_execute(
+                r#"INSERT INTO agno_memories (memory_id, memory, user_id) VALUES ('bad', '{"a": "\u20ac"}', 'x'), ('good', '{"a": "b"}', 'x');
+                   INSERT INTO agno_memories (memory_id, memory, topics, user_id) VALUES ('both', '"\u20ac"', '"\u20ac"', 'x')"#,
+            )
+            .expect("rows");
+        let output = binary().args(["up", "--db", &url]).output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(6) && said.contains("characters that the encoding"), "{encoding}: {said}");
+        assert!(said.contains("): bad, both;"), "{encoding}: {said}");
+        connect(&url).batch_execute("DELETE FROM agno_memories WHERE memory_id <> 'good'").expect("deletes");
+        let output = binary().args(["up", "--db", &url]).output().expect("runs");
+        assert_eq!(output.status.code(), Some(0), "{encoding}: {}", String::from_utf8_lossy(&output.stderr));
+        connect(admin).batch_execute(&format!("DROP DATABASE \"{name}\" WITH (FORCE)")).expect("drops");
+    }
+}
+
+#[test]
+fn rows_that_others_refer_to_are_refused_and_not_a_crash() {
+    let Some(kind) = postgres().first().copied() else { return };
+    let database = kind.of("2.9.0");
+    // A key of the user's on what the runs table will be cannot be; on entity memories that get another key it can.
+    database.sql(
+        "CREATE TABLE notes (learning_id varchar REFERENCES agno_learnings (learning_id));
+         INSERT INTO notes SELECT learning_id FROM agno_learnings WHERE learning_type = 'entity_memory' AND namespace = 'user'",
+    );
+    let report = database.run(&["up", "--only", "learnings"]);
+    let why = report.failure.expect("a reason");
+    assert!(
+        report.exit_code == 6 && why.contains("notes_learning_id_fkey") && why.contains("run the command again"),
+        "{why}"
+    );
+}
