@@ -65,7 +65,10 @@ fn one_host(
 ) -> Result<postgres::Client, Failure> {
     let (sender, answer) = mpsc::channel();
     let started = Instant::now();
-    std::thread::spawn(move || sender.send(config.connect(tls)));
+    std::thread::spawn(move || {
+        // Nobody may want the answer any more.
+        let _ = sender.send(config.connect(tls));
+    });
     loop {
         match answer.recv_timeout(POLL) {
             Ok(outcome) => return outcome.map_err(Failure::Error),
