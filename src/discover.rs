@@ -151,8 +151,20 @@ pub fn survey(catalog: &Catalog, stamps: &BTreeMap<String, String>, named: &Name
         }
     }
 
+    for (name, (shape, what)) in &catalog.unusual {
+        for known in KNOWN {
+            let is_named = named.tables.get(&known.table_type).is_some_and(|names| names.contains(name));
+            let default = name == known.default_name && !named.tables.contains_key(&known.table_type);
+            if default || is_named || has_columns(shape, known.table_type) {
+                let reason = format!("it is {what}, and Agno's are ordinary ones");
+                let (table_type, name) = (known.table_type, name.clone());
+                survey.looks_like.push(LooksLike { table_type, name, reason, blocks: default || is_named });
+            }
+        }
+    }
+
     for (table_type, names) in &named.tables {
-        for name in names {
+        for name in names.iter().filter(|name| !catalog.unusual.contains_key(*name)) {
             check_named(*table_type, name, catalog, &mut survey);
         }
     }

@@ -26,7 +26,8 @@ pub fn check(
             let ids = backend.unconvertible(&table.name, table.table_type.known().key[0], retypes)?;
             Ok((!ids.is_empty()).then(|| {
                 format!(
-                    "values of these rows cannot become JSONB (numbers beyond its range, or more than 255 MB in one list): {}; mend \
+                    "values of these rows cannot become JSONB (numbers beyond its range, more than 255 MB in one list, characters that \
+                     the encoding of the database lacks, or keys that would be equal without the NUL characters in them): {}; mend \
                      or delete them",
                     listed(&ids)
                 )

@@ -16,6 +16,8 @@ pub enum Action {
         table: &'static NewTable,
         /// The table its rows belong to.
         parent: String,
+        /// The name of its key, where keys share their names with tables.
+        key: String,
         /// The names of its indexes, in the order of the declaration.
         indexes: Vec<String>,
     },
@@ -180,7 +182,7 @@ fn decide_up(step: &Step, subject: &Subject<'_>) -> Decision {
             }
             let replaces =
                 shape.indexes.iter().filter(|i| i.constraint && i.unique && i.columns == [*column]).map(|i| i.name.clone());
-            let name = subject.dialect.fit(&format!("{}_pkey", subject.table));
+            let name = free_name(&subject.dialect.fit(&format!("{}_pkey", subject.table)), subject.names);
             Decision::Do(
                 vec![Action::AddPrimaryKey { name, column, replaces: replaces.collect() }],
                 vec![Guard::Key(column)],
@@ -229,7 +231,8 @@ fn decide_down(step: &Step, subject: &Subject<'_>) -> Decision {
             if subject.dialect.key_is_primary() || shape.primary_key != [*column] {
                 return Decision::Holds;
             }
-            act([Action::DropPrimaryKey { column, unique: subject.dialect.fit(&format!("{}_{unique}", subject.table)) }])
+            let unique = free_name(&subject.dialect.fit(&format!("{}_{unique}", subject.table)), subject.names);
+            act([Action::DropPrimaryKey { column, unique }])
         }
         Step::MoveKey { from, to } => move_key(to, from, subject, Vec::new()),
         Step::Retire(column) => match shape.column(column.name) {
@@ -284,15 +287,18 @@ fn create_table(table: &'static NewTable, subject: &Subject<'_>) -> Decision {
             ));
         }
         let mut names = subject.names.clone();
-        let indexes = table.indexes.iter().map(|index| {
-            let free = free_name(&subject.dialect.fit(&index.name(name)), &names);
+        let mut free = |wanted: &str| {
+            let free = free_name(&subject.dialect.fit(wanted), &names);
             names.insert(free.clone());
             free
-        });
+        };
+        let key = free(&table.key_name(name));
+        let indexes = table.indexes.iter().map(|index| free(&index.name(name)));
         return act([Action::CreateTable {
             name: name.to_owned(),
             table,
             parent: subject.table.to_owned(),
+            key,
             indexes: indexes.collect(),
         }]);
     };
@@ -356,7 +362,8 @@ fn move_key(from: &Index, to: &Index, subject: &Subject<'_>, guards: Vec<Guard>)
     if there && drop.is_empty() {
         return Decision::Holds;
     }
-    let name = subject.dialect.fit(&to.name(subject.table));
+    let stay = subject.names.iter().filter(|name| drop.iter().all(|index| index.name != **name)).cloned().collect();
+    let name = free_name(&subject.dialect.fit(&to.name(subject.table)), &stay);
     Decision::Do(vec![Action::ReplaceKey { drop, name, key: *to }], guards)
 }
 

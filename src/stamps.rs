@@ -48,6 +48,8 @@ pub fn write(backend: &mut dyn Backend, versions: &str, table: &str, version: &V
         backend.execute(&create, &[])?;
         let index = dialect.quote(&dialect.fit(&format!("idx_{versions}_created_at")));
         backend.execute(&format!("CREATE INDEX {index} ON {quoted} (created_at)"), &[])?;
+        // Agno stamps its tables, too.
+        backend.share(versions, table)?;
     }
     let now = jiff::ZonedDateTime::now().datetime().strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string();
     let values = [version.to_string().as_str().into(), now.as_str().into(), table.into()];

@@ -77,7 +77,7 @@ fn predict(backend: &mut dyn Backend, table: &str, step: &Step, direction: Direc
         let observed = backend.shape(table).expect("observed").expect("the table");
         assert_eq!(comparable(&predicted), comparable(&observed), "{table}: {action:?}");
         match action {
-            Action::CreateTable { name, table: new, parent, indexes } => {
+            Action::CreateTable { name, table: new, parent, indexes, .. } => {
                 let observed = backend.shape(name).expect("observed").expect("the new table");
                 let predicted = plan::created(new, parent, indexes, dialect);
                 assert_eq!(comparable(&predicted), comparable(&observed), "{name}");

@@ -210,6 +210,8 @@ pub struct Catalog {
     pub tables: BTreeMap<String, Shape>,
     /// Every name that something has: tables, indexes, views, virtual tables.
     pub names: BTreeSet<String>,
+    /// Tables that are no ordinary ones, each with its columns and what it is: `a partitioned table`.
+    pub unusual: BTreeMap<String, (Shape, &'static str)>,
 }
 
 /// What a move of rows did.
@@ -325,6 +327,11 @@ pub trait Backend: Send {
     /// Why the database cannot be written, if it is known before trying.
     fn read_only(&mut self) -> Result<Option<String>>;
 
+    /// Why rows of a table, which is made when it is not there, cannot be written, if it is known before trying.
+    fn unwritable(&mut self, _table: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Finds out without touching a row what would fail of the actions on a table, which `statements` do, or break a view or
     /// trigger. Empty: nothing stands in the way.
     fn rehearse(&mut self, table: &str, actions: &[Action], statements: &[String]) -> Result<Vec<String>>;
@@ -369,6 +376,23 @@ pub trait Backend: Send {
         Ok(())
     }
 
+    /// Gives a table that was just made the owner and the rights of another, where databases have such. Returns what the user should
+    /// know.
+    fn share(&mut self, _table: &str, _like: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// Shows nobody more rows of a runs table that was just made than of its sessions, where databases can. Returns what the
+    /// user should know.
+    fn limit(&mut self, _runs: &str, _sessions: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// Keeps what reacts to writes of an app, such as triggers, from reacting to this transaction's writes of tables.
+    fn set_aside(&mut self, _tables: &[&str]) -> Result<()> {
+        Ok(())
+    }
+
     /// Gives the space of what was dropped from tables back to the disk. Outside of any transaction.
     ///
     /// # Errors
@@ -384,7 +408,10 @@ pub trait Backend: Send {
     fn backup(&mut self, to: Option<&Path>, progress: &mut dyn Progress) -> Result<PathBuf>;
 
     /// Runs a statement outside of any transaction; one that finds its work done or being done by another is content.
-    fn execute_apart(&mut self, statement: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`crate::error::Stop::Locked`] when others kept it waiting for too long.
+    fn execute_apart(&mut self, statement: &str, _progress: &mut dyn Progress) -> Result<()> {
         self.execute(statement, &[]).map(|_| ())
     }
 
@@ -398,7 +425,7 @@ pub trait Backend: Send {
         self.execute(statement, &[]).map(|_| Mended::default())
     }
 
-    /// Who holds locks on tables, for the message to whoever waited for them in vain.
+    /// Who holds locks on tables (without any: on all), for the message to whoever waited for them in vain.
     fn blockers(&mut self, _tables: &[&str]) -> Result<Option<String>> {
         Ok(None)
     }

@@ -30,7 +30,11 @@ pub(super) fn change(
         let observed = engine.observe()?;
         tell_found(engine, &observed, report)?;
         let plans = engine.plan(&observed, &course)?;
-        let refusals = refusals(&observed, only, &plans);
+        let mut refusals = refusals(&observed, only, &plans);
+        if plans.iter().any(|plan| plan.stamp.is_some()) {
+            let versions = engine.settings.versions_table.clone();
+            refusals.extend(engine.backend.unwritable(&versions)?.map(|why| (None, why)));
+        }
         let work = plans.iter().filter(|plan| !plan.is_empty()).count();
         if report.dry_run {
             report.tables = plans.iter().map(planned).collect();

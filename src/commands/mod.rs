@@ -7,16 +7,19 @@ mod look;
 use crate::backend::{self, Access};
 use crate::cli::{Backup, Cli, Command, Only, Options};
 use crate::engine::{Course, Engine, Moves, Observed, Settings};
-use crate::error::{Stop, exit_code};
-use crate::progress::Progress;
+use crate::error::{Stop, exit_code, holds};
+use crate::progress::{Event, Progress, interrupted};
 use crate::report::{LooksLikeReport, Report};
 use crate::v1::Chosen;
 use crate::v1::command as conversion;
 use anyhow::Result;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Exit code of `--check` when migrations are pending.
 const PENDING: u8 = 3;
+
+/// Between two looks at a database that someone holds.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Exit code of drift.
 const DRIFT: u8 = 4;
@@ -127,12 +130,10 @@ fn with_engine<T>(
     access: Access,
     progress: &mut dyn Progress,
     report: &mut Report,
-    then: impl FnOnce(&mut Engine<'_>, &mut Report) -> Result<T>,
+    mut then: impl FnMut(&mut Engine<'_>, &mut Report) -> Result<T>,
 ) -> Result<T> {
     let mut backend = backend::open(&options.url()?, &options.opening(access))?;
     report.database = backend.name();
-    // One state of the database for everything that is found out: another migration may be at work.
-    backend.snapshot(progress)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let settings = Settings {
         named: options.named(),
@@ -141,7 +142,31 @@ fn with_engine<T>(
         lock_wait: options.lock_wait,
         now: i64::try_from(now).unwrap_or_default(),
     };
-    then(&mut Engine { backend: &mut *backend, progress, settings, apart: Vec::new() }, report)
+    let (started, before) = (Instant::now(), report.clone());
+    loop {
+        // One state of the database for everything that is found out: another migration may be at work.
+        backend.snapshot(progress)?;
+        let settings = settings.clone();
+        let outcome = then(&mut Engine { backend: &mut *backend, progress, settings, apart: Vec::new() }, report);
+        // Someone holds a table that had to be looked at: nothing has changed yet, since a change waits by itself.
+        match outcome {
+            Err(error) if is_busy(&error) && !interrupted() => {
+                backend.rollback()?;
+                let who = backend.blockers(&[])?.unwrap_or_else(|| "someone".to_owned());
+                if started.elapsed() >= options.lock_wait {
+                    return Err(Stop::Locked(holds(&who)).into());
+                }
+                progress.on(Event::Waiting(format!("waiting for {who}, which holds a table")));
+                std::thread::sleep(PAUSE);
+                report.clone_from(&before);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Stop::Busy(_))))
 }
 
 /// What every command says of what was found.

@@ -14,6 +14,15 @@ pub struct Mended {
 /// The text without `\u0000`, and with U+FFFD for each surrogate that has no partner; `None` when it has neither. Everything
 /// else stays byte for byte: an escaped backslash before `u0000` is no escape of NUL.
 pub fn mended(text: &str) -> Option<Mended> {
+    replaced(text, "", "\\ufffd")
+}
+
+/// The same with a mark in every place: keys that differ only in what is taken out still differ.
+pub fn marked(text: &str, mark: &str) -> Option<Mended> {
+    replaced(text, mark, mark)
+}
+
+fn replaced(text: &str, for_nul: &str, for_surrogate: &str) -> Option<Mended> {
     let bytes = text.as_bytes();
     let mut mended = Mended { text: String::with_capacity(text.len()), nuls: 0, surrogates: 0 };
     let mut copied = 0;
@@ -29,7 +38,7 @@ pub fn mended(text: &str) -> Option<Mended> {
         let instead = match unit {
             0 => {
                 mended.nuls += 1;
-                ""
+                for_nul
             }
             0xd800..=0xdbff if matches!(self::unit(bytes, at), Some(0xdc00..=0xdfff)) => {
                 at += 6;
@@ -37,7 +46,7 @@ pub fn mended(text: &str) -> Option<Mended> {
             }
             0xd800..=0xdfff => {
                 mended.surrogates += 1;
-                "\\ufffd"
+                for_surrogate
             }
             _ => continue,
         };

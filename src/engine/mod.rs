@@ -56,8 +56,8 @@ pub struct Engine<'a> {
     pub progress: &'a mut dyn Progress,
     /// What the user said.
     pub settings: Settings,
-    /// Statements that wait for the end of the transaction.
-    pub apart: Vec<String>,
+    /// Statements that wait for the end of the transaction, each with what it does.
+    pub apart: Vec<(String, String)>,
 }
 
 impl Engine<'_> {

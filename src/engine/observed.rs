@@ -114,12 +114,15 @@ impl State {
     pub(super) fn predict(&mut self, table: &Found, action: &Action, dialect: &dyn Dialect) {
         self.shape = plan::after(&self.shape, action, &table.name, dialect);
         match action {
-            Action::CreateTable { name, table, parent, indexes } => {
+            Action::CreateTable { name, table, parent, key, indexes } => {
                 self.runs = Some(plan::created(table, parent, indexes, dialect));
-                self.names.insert(name.clone());
+                self.names.extend([name.clone(), key.clone()]);
                 self.names.extend(indexes.iter().cloned());
             }
-            Action::CreateIndex { name, .. } => {
+            Action::CreateIndex { name, .. }
+            | Action::AddPrimaryKey { name, .. }
+            | Action::DropPrimaryKey { unique: name, .. }
+            | Action::ReplaceKey { name, .. } => {
                 self.names.insert(name.clone());
             }
             Action::DropTable { name } => {

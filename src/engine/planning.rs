@@ -117,7 +117,8 @@ impl Engine<'_> {
             }
         }
         let statements: Vec<String> = plan.steps.iter().flat_map(|step| step.sql.clone()).collect();
-        if plan.refusals.is_empty() && !statements.is_empty() {
+        // Moves of rows have no statements to show, and need rights.
+        if plan.refusals.is_empty() && !plan.actions.is_empty() {
             plan.refusals.extend(self.backend.rehearse(&table.name, &plan.actions, &statements)?);
         }
         plan.stamp = self.final_stamp(observed, table, course, &state, plan.steps.is_empty());
@@ -193,6 +194,12 @@ impl Engine<'_> {
                 && !self.is_due(*rows, table, leg, course, state, makes_place)?
             {
                 continue;
+            }
+            if let (Mode::Do(_), [Action::Move(Move::Runs, Direction::Down)], Some(runs)) =
+                (&*mode, actions.as_slice(), &table.runs)
+            {
+                // The runs table goes afterwards: what an app would write to it now would go with it.
+                self.backend.hold(&[&table.name, runs])?;
             }
             for guard in &guards {
                 // What a change of types cannot carry it refuses by itself: looking first would take as long again.

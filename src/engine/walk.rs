@@ -77,7 +77,7 @@ impl Engine<'_> {
         loop {
             self.apart.clear();
             let outcome = self.transaction(report, work);
-            let Err(error) = outcome else { return self.build_apart() };
+            let Err(error) = outcome else { return self.build_apart(report) };
             let is_busy = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Stop::Busy(_))));
             if !is_busy || interrupted() {
                 return Err(error);
@@ -94,9 +94,16 @@ impl Engine<'_> {
     }
 
     /// Builds what a transaction left to be built after it. When this is cut off the next run finds it missing.
-    fn build_apart(&mut self) -> Result<()> {
-        for statement in std::mem::take(&mut self.apart) {
-            self.backend.execute_apart(&statement).context("building an index beside the application's work")?;
+    fn build_apart(&mut self, report: &mut TableReport) -> Result<()> {
+        let mut waiting = std::mem::take(&mut self.apart).into_iter();
+        while let Some((statement, what)) = waiting.next() {
+            let built = self.backend.execute_apart(&statement, self.progress);
+            if built.is_err() {
+                // The rest of its version is there; this and those after it are not.
+                let not_done: Vec<String> = std::iter::once(what).chain(waiting.map(|(_, what)| what)).collect();
+                report.steps.retain(|step| !not_done.contains(&step.what));
+                return built.context("building an index beside the application's work");
+            }
         }
         Ok(())
     }
@@ -135,6 +142,10 @@ impl Engine<'_> {
             return Err(Stop::Refused("its stamp has changed to a version that is not known".to_owned()).into());
         };
         let mut state = observed.state(now, current.clone()).ok_or_else(gone)?;
+        if !leg.steps.is_empty() {
+            let own = [Some(now.name.as_str()), now.runs.as_deref()];
+            self.backend.set_aside(&own.into_iter().flatten().collect::<Vec<_>>())?;
+        }
         self.take(now, leg, course, &observed, &mut state, &mut Mode::Do(report))?;
         // Another migration may have stamped it higher meanwhile: up never lowers a stamp.
         let is_lowered = |stamp: &Version| course.direction() == Direction::Up && current >= *stamp;
@@ -204,7 +215,7 @@ impl Engine<'_> {
             }
             Action::CreateIndex { index, .. } if index.apart && backend.dialect().builds_apart() => {
                 let rendered = backend.dialect().render(&table.name, action, shape, self.settings.now);
-                self.apart.extend(rendered.map_err(Stop::Refused)?);
+                self.apart.extend(rendered.map_err(Stop::Refused)?.into_iter().map(|statement| (statement, action.done())));
             }
             Action::Retype(retypes) => {
                 let rendered = backend.dialect().render(&table.name, action, shape, self.settings.now);
@@ -222,6 +233,10 @@ impl Engine<'_> {
                 for statement in statements {
                     let first = statement.lines().next().unwrap_or_default();
                     backend.execute(&statement, &[]).with_context(|| format!("running: {first}"))?;
+                }
+                if let Action::CreateTable { name, parent, .. } = action {
+                    report.warnings.extend(backend.share(name, parent)?);
+                    report.warnings.extend(backend.limit(name, parent)?);
                 }
             }
         }

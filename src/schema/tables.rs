@@ -322,6 +322,13 @@ pub struct NewTable {
     pub indexes: &'static [Index],
 }
 
+impl NewTable {
+    /// What Agno calls the key of such a table.
+    pub fn key_name(&self, table: &str) -> String {
+        format!("{table}_{}", self.unique.unwrap_or("pkey"))
+    }
+}
+
 /// The runs table, as Agno 3.1.10 makes it. Source: `_get_run_table_schema` in `agno/db/sqlite/schemas.py` and
 /// `agno/db/postgres/schemas.py`.
 pub const RUNS: NewTable = NewTable {

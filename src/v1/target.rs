@@ -112,7 +112,8 @@ pub fn make(engine: &mut Engine<'_>, table_type: TableType, name: &str, to: &Ver
     let new: &'static NewTable = if table_type == TableType::Sessions { &SESSIONS } else { &MEMORIES };
     let dialect = engine.backend.dialect();
     let indexes = new.indexes.iter().map(|index| dialect.fit(&index.name(name))).collect();
-    let create = Action::CreateTable { name: name.to_owned(), table: new, parent: String::new(), indexes };
+    let key = dialect.fit(&new.key_name(name));
+    let create = Action::CreateTable { name: name.to_owned(), table: new, parent: String::new(), key, indexes };
     let statements = dialect.render(name, &create, &Shape::default(), 0).map_err(|why| anyhow!(why))?;
     engine.settings.named.tables.insert(table_type, vec![name.to_owned()]);
     engine.settings.only = Some([table_type].into());

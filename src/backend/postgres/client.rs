@@ -1,28 +1,29 @@
 //! A connection that says everything in text, uses no named statements (a pooler in transaction mode would mix them up), and
 //! can be interrupted.
 
-use super::settings::{Settings, SslMode};
+use super::connect::{self, POLL, causes, io_kind, message};
+use super::locks;
+use super::settings::Settings;
 use super::tls;
 use crate::backend::{EachRow, Row, Value};
 use crate::error::Stop;
 use crate::progress::interrupted;
 use anyhow::{Result, anyhow};
-use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{FromSql, ToSql, Type};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio_postgres_rustls::MakeRustlsConnect;
-
-/// How long to sleep between looks at what is waited for.
-const POLL: Duration = Duration::from_millis(100);
 
 /// A connection.
 pub struct Client {
     inner: postgres::Client,
+    tls: MakeRustlsConnect,
     /// The role, for messages.
     user: String,
+    /// The modes of locks that the last statement may have waited for.
+    conflicting: &'static str,
     /// Tells the thread that watches for an interruption to end.
     open: Arc<AtomicBool>,
 }
@@ -40,32 +41,52 @@ impl Client {
     /// Whatever keeps the connection from being made, in a sentence without the password.
     pub fn connect(settings: &Settings, wait: Duration) -> Result<Client> {
         let tls = tls::connector(settings)?;
-        let config = config(settings);
-        let started = Instant::now();
-        let mut inner = loop {
-            match config.connect(tls.clone()) {
-                Ok(client) => break client,
-                Err(error) if is_starting(&error) && started.elapsed() < wait && !interrupted() => {
-                    std::thread::sleep(POLL * 3);
-                }
-                Err(_) if interrupted() => return Err(Stop::Interrupted.into()),
-                Err(error) => return Err(refused(settings, &error)),
+        let inner = connect::connect(settings, &tls, wait)?;
+        Ok(Client::of(inner, tls, settings))
+    }
+
+    /// Connects for a statement that may take long: without limits of time, where the server or its pooler takes settings.
+    ///
+    /// # Errors
+    /// See [`Client::connect`].
+    pub fn connect_for_long(settings: &Settings) -> Result<Client> {
+        let tls = tls::connector(settings)?;
+        let given = settings.options.as_deref().unwrap_or_default();
+        let unlimited = format!("{given} -c statement_timeout=0 -c lock_timeout=0");
+        // Known from 17 on.
+        let options = [format!("{unlimited} -c transaction_timeout=0"), unlimited];
+        for options in options {
+            let settings = Settings { options: Some(options.trim().to_owned()), ..settings.clone() };
+            if let Ok(inner) = connect::any_host(&settings, &tls) {
+                return Ok(Client::of(inner, tls, &settings));
             }
-        };
+        }
+        Client::connect(settings, Duration::ZERO)
+    }
+
+    fn of(inner: postgres::Client, tls: MakeRustlsConnect, settings: &Settings) -> Client {
         let open = Arc::new(AtomicBool::new(true));
-        watch(&inner, tls, Arc::clone(&open));
-        // Strings are what they look like: the SQL of this program relies on it.
-        inner.batch_execute("SET standard_conforming_strings = on").map_err(|error| explain(&settings.user, &error))?;
-        Ok(Client { inner, user: settings.user.clone(), open })
+        watch(inner.cancel_token(), tls.clone(), Arc::clone(&open));
+        Client { inner, tls, user: settings.user.clone(), conflicting: "", open }
+    }
+
+    /// What makes the server end the statement that runs.
+    pub fn canceling(&self) -> impl Fn() + use<> {
+        let (token, tls) = (self.inner.cancel_token(), self.tls.clone());
+        move || {
+            let _ = token.cancel_query(tls.clone());
+        }
     }
 
     /// Runs statements that answer nothing.
     pub fn run(&mut self, sql: &str) -> Result<()> {
+        self.notice(sql);
         self.inner.batch_execute(sql).map_err(|error| explain(&self.user, &error))
     }
 
     /// Runs one statement and tells how many rows it changed.
     pub fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64> {
+        self.notice(sql);
         let mut execute = || -> Result<u64, postgres::Error> {
             let mut rows = self.inner.query_typed_raw(sql, typed(values))?;
             while rows.next()?.is_some() {}
@@ -76,6 +97,7 @@ impl Client {
 
     /// Runs a query with a small answer.
     pub fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>> {
+        self.notice(sql);
         let mut query = || -> Result<Vec<Row>, postgres::Error> {
             let mut rows = self.inner.query_typed_raw(sql, typed(values))?;
             let mut all = Vec::new();
@@ -90,6 +112,7 @@ impl Client {
 
     /// Reads rows one after the other until `each` says false.
     pub fn scan(&mut self, sql: &str, values: &[Value], each: EachRow<'_>) -> Result<()> {
+        self.notice(sql);
         let user = &self.user;
         let fail = |error: postgres::Error| explain(user, &error);
         let mut rows = self.inner.query_typed_raw(sql, typed(values)).map_err(fail)?;
@@ -141,6 +164,24 @@ impl Client {
         }
     }
 
+    fn notice(&mut self, sql: &str) {
+        if let Some(conflicting) = locks::conflicting(sql) {
+            self.conflicting = conflicting;
+        }
+    }
+
+    /// Who holds locks on tables, quoted, that the last statement may have waited for; without tables: on any of the schema.
+    pub fn blockers(&mut self, schema: &str, tables: &[String]) -> Result<Option<String>> {
+        let modes = self.conflicting;
+        let named = self.ask(locks::BLOCKERS, &[schema, &tables.join("\n"), modes])?;
+        Ok(locks::named(named))
+    }
+
+    /// Who keeps the statement with a tag from going on.
+    pub fn waited_for_by(&mut self, tag: &str) -> Result<Option<String>> {
+        self.ask(locks::WAITED_FOR, &[tag]).map(locks::named)
+    }
+
     /// The role.
     pub fn user(&self) -> &str {
         &self.user
@@ -148,8 +189,7 @@ impl Client {
 }
 
 /// Cancels what the server is doing when the user interrupts: the client itself waits for an answer.
-fn watch(client: &postgres::Client, tls: MakeRustlsConnect, open: Arc<AtomicBool>) {
-    let token = client.cancel_token();
+fn watch(token: postgres::CancelToken, tls: MakeRustlsConnect, open: Arc<AtomicBool>) {
     std::thread::spawn(move || {
         while open.load(Ordering::Relaxed) {
             if interrupted() {
@@ -160,100 +200,6 @@ fn watch(client: &postgres::Client, tls: MakeRustlsConnect, open: Arc<AtomicBool
             std::thread::sleep(POLL);
         }
     });
-}
-
-fn config(settings: &Settings) -> postgres::Config {
-    let mut config = postgres::Config::new();
-    for (host, port) in &settings.hosts {
-        config.host(host).port(*port);
-    }
-    config.user(&settings.user).dbname(&settings.database).application_name(&settings.application_name);
-    if let Some(password) = &settings.password {
-        config.password(password);
-    }
-    if let Some(options) = &settings.options {
-        config.options(options);
-    }
-    if let Some(timeout) = settings.connect_timeout {
-        config.connect_timeout(timeout);
-    }
-    if settings.read_write {
-        config.target_session_attrs(postgres::config::TargetSessionAttrs::ReadWrite);
-    }
-    config.ssl_mode(match settings.ssl_mode {
-        SslMode::Disable => postgres::config::SslMode::Disable,
-        SslMode::Prefer => postgres::config::SslMode::Prefer,
-        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => postgres::config::SslMode::Require,
-    });
-    config
-}
-
-/// A server that may be there in a moment.
-fn is_starting(error: &postgres::Error) -> bool {
-    match error.code() {
-        Some(code) => *code == SqlState::CANNOT_CONNECT_NOW || *code == SqlState::TOO_MANY_CONNECTIONS,
-        None => tls::refusal(error).is_none() && (io_kind(error).is_some() || error.to_string().contains("closed")),
-    }
-}
-
-fn io_kind(error: &postgres::Error) -> Option<std::io::ErrorKind> {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return Some(error.kind());
-        }
-        cause = error.source();
-    }
-    None
-}
-
-/// Why a connection was not made.
-fn refused(settings: &Settings, error: &postgres::Error) -> anyhow::Error {
-    let (name, user) = (settings.name(), &settings.user);
-    if let Some(why) = tls::refusal(error) {
-        return anyhow!("cannot connect to {name}: {why}");
-    }
-    let why = match error.code() {
-        Some(code) if *code == SqlState::INVALID_PASSWORD => format!("the server does not accept the password of {user}"),
-        Some(code) if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-            format!("the server does not let {user} in this way (role, pg_hba.conf, or TLS): {}", message(error))
-        }
-        Some(code) if *code == SqlState::INVALID_CATALOG_NAME => {
-            format!("there is no database {}", settings.database)
-        }
-        Some(_) => message(error),
-        None => match io_kind(error) {
-            Some(std::io::ErrorKind::ConnectionRefused) => {
-                "nothing answers there: is the server running, and are host and port right? --wait SECONDS waits for one that \
-                 is starting"
-                    .to_owned()
-            }
-            Some(std::io::ErrorKind::NotFound) => "there is no such socket: is the server running?".to_owned(),
-            Some(std::io::ErrorKind::TimedOut) => "it does not answer in time".to_owned(),
-            Some(_) if settings.hosts.iter().any(|(host, _)| !host.starts_with('/')) => {
-                format!("the host cannot be reached: {}", causes(error))
-            }
-            _ if settings.password.is_none() && error.to_string().contains("invalid configuration") => format!(
-                "the server wants a password of {user}: give it in the URL, in PGPASSWORD or in .pgpass"
-            ),
-            _ => causes(error),
-        },
-    };
-    anyhow!("cannot connect to {name}: {why}")
-}
-
-/// The message of the server, without its detail, which may show a row.
-fn message(error: &postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| causes(error), |error| error.message().to_owned())
-}
-
-/// The innermost cause.
-fn causes(error: &postgres::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 /// An error of the server as a sentence that says what to do. Details of the server are left out: they show rows.
@@ -273,9 +219,21 @@ fn explain(user: &str, error: &postgres::Error) -> anyhow::Error {
         "57014" if interrupted() => Stop::Interrupted.into(),
         // lock_not_available, deadlock_detected, serialization_failure
         "55P03" | "40P01" | "40001" => Stop::Busy(message).into(),
+        // Row-level security that holds for its owner too, while row_security is off.
+        "42501" if message.contains("row-level security") => Stop::Refused(format!(
+            "{message}: {user} would not see every row; run this as a role with BYPASSRLS, or ALTER TABLE .. NO FORCE ROW LEVEL \
+             SECURITY for as long as it takes"
+        ))
+        .into(),
         // insufficient_privilege
         "42501" => Stop::Refused(format!(
             "the role {user} lacks a right ({message}): let the owner of the tables run this, or GRANT it"
+        ))
+        .into(),
+        // foreign_key_violation
+        "23503" => Stop::Refused(format!(
+            "{message}: rows of one table name rows that another does not have; add those, or delete these, then run the command \
+             again"
         ))
         .into(),
         // read_only_sql_transaction
@@ -285,6 +243,11 @@ fn explain(user: &str, error: &postgres::Error) -> anyhow::Error {
             "the server ended the connection ({message}); every table is at a whole version: run the command again to go on"
         ),
         "53100" => anyhow!("the disk of the server is full ({message}): make room and run the command again"),
+        // Data exceptions quote the value.
+        code if code.starts_with("22") => anyhow!(ServerError {
+            code: code.to_owned(),
+            message: "a value is not of the form or range that its type has".to_owned()
+        }),
         code => anyhow!(ServerError { code: code.to_owned(), message }),
     }
 }

@@ -106,7 +106,9 @@ impl Dialect for Postgres {
     fn render(&self, table: &str, action: &Action, shape: &Shape, now: i64) -> Result<Vec<String>, String> {
         let quoted = self.table(table);
         Ok(match action {
-            Action::CreateTable { name, table, parent, indexes } => self.create_table(name, table, parent, indexes),
+            Action::CreateTable { name, table, parent, key, indexes } => {
+                self.create_table(name, table, parent, key, indexes)
+            }
             Action::DropTable { name } => vec![format!("DROP TABLE {}", self.table(name))],
             Action::AddColumn(column) => self.add_column(&quoted, column, now),
             Action::Require(column) => {
@@ -217,14 +219,10 @@ impl Postgres {
         statements
     }
 
-    fn create_table(&self, name: &str, table: &NewTable, parent: &str, indexes: &[String]) -> Vec<String> {
+    fn create_table(&self, name: &str, table: &NewTable, parent: &str, key: &str, indexes: &[String]) -> Vec<String> {
         let mut parts: Vec<String> = table.columns.iter().map(|column| self.column(column)).collect();
-        let (suffix, kind) = table.unique.map_or(("pkey", "PRIMARY KEY"), |suffix| (suffix, "UNIQUE"));
-        parts.push(format!(
-            "CONSTRAINT {} {kind} ({})",
-            self.quote(&self.fit(&format!("{name}_{suffix}"))),
-            self.quote(table.key)
-        ));
+        let kind = table.unique.map_or("PRIMARY KEY", |_| "UNIQUE");
+        parts.push(format!("CONSTRAINT {} {kind} ({})", self.quote(key), self.quote(table.key)));
         parts.extend(table.parent_column.map(|column| {
             format!(
                 "CONSTRAINT {} FOREIGN KEY (\"{column}\") REFERENCES {} (\"{column}\") ON DELETE CASCADE",

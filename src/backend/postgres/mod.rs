@@ -1,22 +1,31 @@
 //! PostgreSQL as a [`Backend`].
 
+mod apart;
+mod aside;
 mod client;
 mod compare;
+mod connect;
 mod dialect;
 mod json;
+mod locks;
 mod observe;
 mod obstacles;
+mod passfile;
+mod rights;
 mod runs;
 pub mod settings;
+mod sharing;
 mod tls;
 
 use crate::backend::{Access, Backend, Catalog, Dialect, EachRow, Mended, Moved, Opening, Row, Vacuumed, Value};
 use crate::difference::Compared;
-use crate::error::{Stop, holds};
+use crate::error::Stop;
 use crate::plan::Action;
 use crate::progress::{Event, Progress, interrupted};
+use crate::schema::tables::{KNOWN, TableType};
 use crate::schema::{ColumnShape, ColumnType, Retype, Shape};
 use anyhow::{Context, Result, anyhow};
+use aside::Aside;
 use client::Client;
 pub use dialect::Postgres;
 use settings::Settings;
@@ -34,11 +43,17 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A database, and the schema of it that has the tables.
 pub struct PostgresBackend {
     client: Client,
+    /// To connect once more with.
+    settings: Settings,
     dialect: &'static Postgres,
     name: String,
     access: Access,
     lock_wait: Duration,
     lock_timeout: Duration,
+    /// As the server numbers it: 170002.
+    version: u32,
+    /// What this transaction has to put back.
+    aside: Aside,
 }
 
 impl PostgresBackend {
@@ -48,30 +63,40 @@ impl PostgresBackend {
     /// A server that cannot be reached, proves nothing, or does not let the role in; one older than 13.
     pub fn open(settings: &Settings, opening: &Opening) -> Result<PostgresBackend> {
         let mut client = Client::connect(settings, opening.wait)?;
-        let version = client.one("SELECT current_setting('server_version_num')", &[])?.unwrap_or_default();
-        if version.parse::<u32>().unwrap_or(0) < 130_000 {
+        let version = client.one("SELECT current_setting('server_version_num')", &[])?;
+        let version = version.and_then(|version| version.parse().ok()).unwrap_or(0);
+        if version < 130_000 {
             return Err(anyhow!("this server is older than PostgreSQL 13, the oldest agno-migrate was made for"));
         }
         // One per process and database: it lives as long as the program.
         let dialect: &'static Postgres = Box::leak(Box::new(Postgres { schema: opening.schema.clone() }));
         Ok(PostgresBackend {
             client,
+            settings: settings.clone(),
             dialect,
             name: settings.name(),
             access: opening.access,
             lock_wait: opening.lock_wait,
             lock_timeout: opening.lock_timeout,
+            version,
+            aside: Aside::default(),
         })
     }
 
     /// What every transaction begins with. Everything is local to it: a pooler may give the connection to someone else after.
     /// Compiling a question to the catalogs takes ten times as long as answering it.
     fn settle(&mut self, lock_timeout: Duration) -> Result<()> {
+        // The time limits are for the app's statements. Values are archived as text: it has to read the same wherever it is
+        // read again. Strings are what they look like: the SQL of this program relies on it. A check that is put off to the end
+        // of the transaction would keep the table from being altered until then.
+        let transaction_timeout = if self.version >= 170_000 { "SET LOCAL transaction_timeout = 0; " } else { "" };
         self.client.run(&format!(
             "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
-             SET LOCAL row_security = off; SET LOCAL client_min_messages = error; SET LOCAL jit = off; \
-             SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'",
-            lock_timeout.as_millis().max(1)
+             {transaction_timeout}SET LOCAL row_security = off; SET LOCAL client_min_messages = error; SET LOCAL jit = off; \
+             SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres'; \
+             SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL standard_conforming_strings = on; \
+             SET CONSTRAINTS ALL IMMEDIATE",
+            milliseconds(lock_timeout)
         ))
     }
 
@@ -91,23 +116,16 @@ impl PostgresBackend {
     }
 
     /// Tries to have the table to itself until the wait is over: whoever queued behind goes first in between.
-    fn write_anew(&mut self, table: &str, quoted: &str, progress: &mut dyn Progress) -> Result<()> {
+    fn write_anew(&mut self, quoted: &str, progress: &mut dyn Progress) -> Result<()> {
         let started = Instant::now();
         loop {
-            // It takes no part in a transaction, so the settings cannot either. A role may be limited to short statements.
-            let lock_timeout = self.lock_timeout.as_millis().max(1);
-            self.client.run(&format!("SET lock_timeout = {lock_timeout}; SET statement_timeout = 0"))?;
-            let written = self.client.run(&format!("VACUUM (FULL) {quoted}"));
-            self.client.run("RESET lock_timeout; RESET statement_timeout")?;
+            let statement = format!("VACUUM (FULL) {quoted}");
+            let written = apart::run(&mut self.client, &self.settings, &statement, self.lock_timeout, progress);
             let Err(error) = written else { return Ok(()) };
-            if !matches!(error.downcast_ref(), Some(Stop::Busy(_))) || interrupted() {
+            let is_locked = matches!(error.downcast_ref(), Some(Stop::Locked(_)));
+            if !is_locked || interrupted() || started.elapsed() >= self.lock_wait {
                 return Err(error);
             }
-            let who = self.blockers(&[table])?.unwrap_or_else(|| "someone".to_owned());
-            if started.elapsed() >= self.lock_wait {
-                return Err(Stop::Locked(holds(&who)).into());
-            }
-            progress.on(Event::Waiting(format!("waiting for {who}, which holds {table}")));
             std::thread::sleep(PAUSE);
         }
     }
@@ -117,6 +135,11 @@ impl PostgresBackend {
         let sql = "SELECT pg_total_relation_size($1::regclass)::text";
         Ok(self.client.one(sql, &[quoted])?.and_then(|bytes| bytes.parse().ok()).unwrap_or_default())
     }
+}
+
+/// A wait as the server takes it: at least a millisecond (zero would be for ever), at most what fits its setting.
+fn milliseconds(wait: Duration) -> i32 {
+    i32::try_from(wait.as_millis()).unwrap_or(i32::MAX).max(1)
 }
 
 impl Backend for PostgresBackend {
@@ -142,13 +165,10 @@ impl Backend for PostgresBackend {
         match self.access {
             Access::Read => {
                 self.client.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-                self.settle(self.lock_wait)
+                self.settle(self.lock_timeout)
             }
             // No migration beside the one that is planned.
-            Access::Write => {
-                self.begin(self.lock_wait, progress)?;
-                self.settle(self.lock_wait)
-            }
+            Access::Write => self.begin(self.lock_wait, progress),
         }
     }
 
@@ -156,6 +176,7 @@ impl Backend for PostgresBackend {
         let started = Instant::now();
         let mut told = false;
         let lock = format!("SELECT pg_try_advisory_xact_lock({})::text", self.lock_number());
+        self.aside = Aside::default();
         loop {
             // Not what the role or the database may be set to: what is read after a lock is had has to be what is there then.
             self.client.run("BEGIN ISOLATION LEVEL READ COMMITTED")?;
@@ -184,6 +205,7 @@ impl Backend for PostgresBackend {
     }
 
     fn commit(&mut self) -> Result<()> {
+        self.aside.put_back(&mut self.client)?;
         self.client.run("COMMIT")
     }
 
@@ -235,6 +257,10 @@ impl Backend for PostgresBackend {
         }))
     }
 
+    fn unwritable(&mut self, table: &str) -> Result<Option<String>> {
+        rights::lacking_to_write(&mut self.client, self.dialect, table)
+    }
+
     fn rehearse(&mut self, table: &str, actions: &[Action], _: &[String]) -> Result<Vec<String>> {
         obstacles::find(&mut self.client, self.dialect, table, actions)
     }
@@ -269,6 +295,18 @@ impl Backend for PostgresBackend {
         runs::Tables::new(self.dialect, sessions, runs).join(&mut self.client, progress)
     }
 
+    fn share(&mut self, table: &str, like: &str) -> Result<Vec<String>> {
+        sharing::share(&mut self.client, self.dialect, table, like)
+    }
+
+    fn limit(&mut self, runs: &str, sessions: &str) -> Result<Vec<String>> {
+        sharing::limit(&mut self.client, self.dialect, runs, sessions)
+    }
+
+    fn set_aside(&mut self, tables: &[&str]) -> Result<()> {
+        tables.iter().try_for_each(|table| self.aside.set(&mut self.client, self.dialect, table))
+    }
+
     fn hold(&mut self, tables: &[&str]) -> Result<()> {
         let tables = tables.iter().map(|table| self.dialect.table(table)).collect::<Vec<_>>().join(", ");
         self.client.run(&format!("LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE"))
@@ -280,7 +318,7 @@ impl Backend for PostgresBackend {
             let quoted = self.dialect.table(table);
             vacuumed.before += self.size(&quoted)?;
             progress.on(Event::Table { name: (*table).to_owned(), work: "being written anew".to_owned() });
-            let written = self.write_anew(table, &quoted, progress);
+            let written = self.write_anew(&quoted, progress);
             progress.on(Event::TableDone);
             written.with_context(|| {
                 format!("cannot give the space of {table} back (what was dropped is dropped: run cleanup --vacuum again)")
@@ -318,8 +356,8 @@ impl Backend for PostgresBackend {
         json::retype(&mut self.client, &quoted, &key, &columns, statement).context("changing the types of columns")
     }
 
-    fn execute_apart(&mut self, statement: &str) -> Result<()> {
-        match self.client.run(statement) {
+    fn execute_apart(&mut self, statement: &str, progress: &mut dyn Progress) -> Result<()> {
+        match apart::run(&mut self.client, &self.settings, statement, self.lock_wait, progress) {
             // Two that begin at once: one of them made it.
             Err(error) if matches!(client::code(&error), Some("42P07" | "23505")) => Ok(()),
             outcome => outcome,
@@ -327,19 +365,8 @@ impl Backend for PostgresBackend {
     }
 
     fn blockers(&mut self, tables: &[&str]) -> Result<Option<String>> {
-        let mut named = Vec::new();
-        for table in tables {
-            let sql = "SELECT 'pid ' || a.pid || ' (' || coalesce(nullif(a.application_name, ''), 'no application_name') || ', ' \
-                         || coalesce(a.state, 'unknown') || ', for ' \
-                         || coalesce(round(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.query_start)))::text, '?') || ' s)' \
-                       FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
-                       WHERE l.relation = to_regclass($1) AND l.granted AND l.pid <> pg_backend_pid() AND l.database = \
-                         (SELECT oid FROM pg_database WHERE datname = current_database()) \
-                       GROUP BY a.pid, a.application_name, a.state, a.xact_start, a.query_start ORDER BY a.xact_start LIMIT 5";
-            named.extend(self.client.ask(sql, &[&self.dialect.table(table)])?.into_iter().flatten().flatten());
-        }
-        named.dedup();
-        Ok((!named.is_empty()).then(|| named.join(", ")))
+        let quoted: Vec<String> = tables.iter().map(|table| self.dialect.table(table)).collect();
+        self.client.blockers(&self.dialect.schema, &quoted)
     }
 
     fn refusal(&self, error: &anyhow::Error) -> Option<String> {
@@ -369,11 +396,19 @@ impl Backend for PostgresBackend {
     }
 
     fn elsewhere(&mut self) -> Result<Vec<String>> {
-        let sql = "SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                   WHERE c.relkind = 'r' AND n.nspname <> $1 AND ( \
-                     SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid \
-                     AND a.attname IN ('session_id', 'session_type', 'session_data', 'agent_data', 'team_data', 'workflow_data')) = 6 \
-                   GROUP BY 1 ORDER BY 1";
-        Ok(self.client.ask(sql, &[&self.dialect.schema])?.into_iter().flatten().flatten().collect())
+        let literal = |column: &&str| format!("'{column}'");
+        let has =
+            KNOWN.iter().filter(|known| known.table_type.is_stamped() && known.table_type != TableType::Runs).map(|known| {
+                let columns: Vec<String> = known.key.iter().chain(known.columns).map(literal).collect();
+                format!("count(*) FILTER (WHERE a.attname IN ({})) = {}", columns.join(", "), columns.len())
+            });
+        let sql = format!(
+            "SELECT DISTINCT n.nspname::text FROM pg_namespace n JOIN ( \
+               SELECT c.relnamespace FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+               WHERE c.relkind = 'r' GROUP BY c.oid, c.relnamespace HAVING {}) t ON t.relnamespace = n.oid \
+             WHERE n.nspname <> $1 ORDER BY 1",
+            has.collect::<Vec<_>>().join(" OR ")
+        );
+        Ok(self.client.ask(&sql, &[&self.dialect.schema])?.into_iter().flatten().flatten().collect())
     }
 }

@@ -18,7 +18,39 @@ pub fn catalog(schema: &str, ask: Ask<'_>) -> Result<Catalog> {
         "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1",
         &[schema],
     )?;
-    Ok(Catalog { tables: tables(schema, "", ask)?, names: names.into_iter().flatten().flatten().collect() })
+    Ok(Catalog {
+        tables: tables(schema, "", ask)?,
+        names: names.into_iter().flatten().flatten().collect(),
+        unusual: unusual(schema, ask)?,
+    })
+}
+
+/// Tables that are no ordinary ones; parts of partitioned ones are theirs.
+fn unusual(schema: &str, ask: Ask<'_>) -> Result<BTreeMap<String, (Shape, &'static str)>> {
+    let sql = format!(
+        "SELECT c.relname::text, c.relkind::text, a.attname::text {OF_SCHEMA} \
+         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+         WHERE NOT c.relispartition AND (c.relkind IN ('p', 'f') OR c.relkind = 'r' \
+           AND EXISTS (SELECT 1 FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid))"
+    );
+    let mut unusual: BTreeMap<String, (Shape, &'static str)> = BTreeMap::new();
+    for mut row in ask(&sql, &[schema])?.into_iter().map(Fields) {
+        let (table, kind, name) = (row.text(), row.text(), row.text());
+        let what = match kind.as_str() {
+            "p" => "a partitioned table",
+            "f" => "a foreign table",
+            _ => "a table with inheritance",
+        };
+        let (shape, _) = unusual.entry(table).or_insert((Shape::default(), what));
+        shape.columns.push(ColumnShape {
+            name,
+            column_type: None,
+            declared: String::new(),
+            required: false,
+            generated: false,
+        });
+    }
+    Ok(unusual)
 }
 
 /// One table.

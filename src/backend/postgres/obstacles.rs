@@ -2,13 +2,16 @@
 
 use super::client::Client;
 use super::dialect::Postgres;
+use super::rights;
+use super::sharing;
 use crate::backend::{Dialect, Row};
 use crate::plan::Action;
+use crate::schema::ColumnType;
 use anyhow::Result;
 
 /// Why the actions on a table would fail, in sentences; empty when nothing stands in the way.
 pub fn find(client: &mut Client, dialect: &Postgres, table: &str, actions: &[Action]) -> Result<Vec<String>> {
-    let mut found = rights(client, dialect, table, actions)?;
+    let mut found = rights::lacking(client, dialect, table, actions)?;
     // What goes by itself is in nobody's way.
     let going: Vec<&str> = actions.iter().flat_map(goes).collect();
     for action in actions {
@@ -25,8 +28,11 @@ pub fn find(client: &mut Client, dialect: &Postgres, table: &str, actions: &[Act
             }
             Action::Retype(retypes) => {
                 for retype in retypes {
+                    // Keys and indexes on text are made again by the server.
+                    let is_json = matches!(retype.to, ColumnType::Json | ColumnType::Jsonb);
                     for thing in dependents(client, dialect, table, Some(retype.column))? {
-                        if !thing.is_index && !thing.is_constraint {
+                        let is_made_again = (thing.is_index || thing.is_constraint) && !(is_json && thing.is_about_json);
+                        if !is_made_again {
                             found.push(format!(
                                 "{} uses the column {}, whose type changes: drop it, and create it again afterwards",
                                 thing.description, retype.column
@@ -44,6 +50,15 @@ pub fn find(client: &mut Client, dialect: &Postgres, table: &str, actions: &[Act
                 }
                 for thing in dependents(client, dialect, name, None)?.iter().filter(|thing| !thing.is_index) {
                     found.push(format!("{} uses the table {name}, which goes: drop it first", thing.description));
+                }
+            }
+            Action::CreateTable { name, parent, .. } => {
+                let sql = "SELECT 1::text FROM pg_class c WHERE c.oid = to_regclass($1) AND c.relpersistence <> 'p'";
+                if client.one(sql, &[&quoted(dialect, parent)])?.is_some() {
+                    found.push(format!(
+                        "it is UNLOGGED, and {name}, which is not, cannot refer to it: ALTER TABLE {} SET LOGGED",
+                        quoted(dialect, parent)
+                    ));
                 }
             }
             Action::AddPrimaryKey { column, replaces, .. } => {
@@ -97,6 +112,8 @@ struct Thing {
     name: String,
     is_index: bool,
     is_constraint: bool,
+    /// An index or constraint that names a function, or needs one type of JSON: with another it may not be made again.
+    is_about_json: bool,
 }
 
 /// Views, rules, policies, triggers, foreign keys of other tables, generated columns, and indexes and constraints besides the
@@ -112,7 +129,13 @@ fn dependents(client: &mut Client, dialect: &Postgres, table: &str, column: Opti
            coalesce((SELECT c.relname::text FROM pg_class c WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid), \
                     (SELECT k.conname::text FROM pg_constraint k WHERE d.classid = 'pg_constraint'::regclass AND k.oid = d.objid), ''), \
            (d.classid = 'pg_class'::regclass AND EXISTS (SELECT 1 FROM pg_index x WHERE x.indexrelid = d.objid))::text, \
-           (d.classid = 'pg_constraint'::regclass)::text \
+           (d.classid = 'pg_constraint'::regclass)::text, \
+           coalesce((SELECT m.amname NOT IN ('btree', 'hash') OR d.refobjsubid = ANY (x.indkey) \
+                       OR concat(pg_get_expr(x.indexprs, x.indrelid), pg_get_expr(x.indpred, x.indrelid)) ~ '[\\w\"]\\(|json' \
+                     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am m ON m.oid = i.relam \
+                     WHERE d.classid = 'pg_class'::regclass AND x.indexrelid = d.objid), \
+                    (SELECT pg_get_constraintdef(k.oid) ~ '[\\w\"]\\(|json' FROM pg_constraint k \
+                     WHERE d.classid = 'pg_constraint'::regclass AND k.oid = d.objid), false)::text \
          FROM pg_depend d \
          WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::regclass \
            AND ($2 = '' AND (d.deptype = 'n' OR d.classid = 'pg_constraint'::regclass) \
@@ -123,16 +146,19 @@ fn dependents(client: &mut Client, dialect: &Postgres, table: &str, column: Opti
            AND NOT (d.classid = 'pg_constraint'::regclass \
                     AND EXISTS (SELECT 1 FROM pg_constraint k WHERE k.oid = d.objid AND k.contype = 'n')) \
            AND NOT (d.classid = 'pg_class'::regclass AND d.objid = $1::regclass) \
+           AND NOT (d.classid = 'pg_policy'::regclass AND EXISTS ( \
+                    SELECT 1 FROM pg_policy p WHERE p.oid = d.objid AND p.polname = $3 AND p.polrelid = $1::regclass)) \
            AND NOT (d.classid = 'pg_attrdef'::regclass AND EXISTS ( \
                     SELECT 1 FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum \
                     WHERE f.oid = d.objid AND a.attgenerated = ''))";
-    let rows: Vec<Row> = client.ask(sql, &[&quoted(dialect, table), column.unwrap_or_default()])?;
+    let rows: Vec<Row> = client.ask(sql, &[&quoted(dialect, table), column.unwrap_or_default(), sharing::POLICY])?;
     let things = rows.into_iter().filter_map(|row| {
         let mut fields = row.into_iter();
         let mut next = || fields.next().flatten();
         let (description, name) = (next()?, next()?);
         let (is_index, is_constraint) = (next()? == "true", next()? == "true");
-        Some(Thing { description, name, is_index, is_constraint })
+        let is_about_json = next()? == "true";
+        Some(Thing { description, name, is_index, is_constraint, is_about_json })
     });
     Ok(things.collect())
 }
@@ -151,36 +177,4 @@ fn foreign_keys_on(client: &mut Client, dialect: &Postgres, table: &str, key: &s
             format!("the foreign key of {other} rests on {key}, which goes: drop it, and create it again afterwards")
         })
         .collect())
-}
-
-/// Rights that the role lacks.
-fn rights(client: &mut Client, dialect: &Postgres, table: &str, actions: &[Action]) -> Result<Vec<String>> {
-    let mut lacking = Vec::new();
-    if actions.iter().any(Action::changes_shape) {
-        let sql = "SELECT pg_get_userbyid(c.relowner)::text FROM pg_class c \
-                   WHERE c.oid = $1::regclass AND NOT pg_has_role(c.relowner, 'USAGE')";
-        if let Some(owner) = client.one(sql, &[&quoted(dialect, table)])? {
-            lacking.push(format!(
-                "the role {user} is not its owner, which changing it takes: run this as {owner}, or GRANT {owner} TO {user}",
-                user = client.user()
-            ));
-        }
-    }
-    let is_creating = |action: &Action| {
-        matches!(
-            action,
-            Action::CreateTable { .. } | Action::CreateIndex { .. } | Action::Archive(_) | Action::AddPrimaryKey { .. }
-        )
-    };
-    if actions.iter().any(is_creating) {
-        let sql =
-            "SELECT n.nspname::text FROM pg_namespace n WHERE n.nspname = $1 AND NOT has_schema_privilege(n.oid, 'CREATE')";
-        if let Some(schema) = client.one(sql, &[&dialect.schema])? {
-            lacking.push(format!(
-                "the role {user} may not create anything in the schema {schema}: GRANT CREATE ON SCHEMA {schema} TO {user}",
-                user = client.user()
-            ));
-        }
-    }
-    Ok(lacking)
 }

@@ -2,7 +2,9 @@
 
 use super::client::Client;
 use super::dialect::Postgres;
-use crate::backend::{Dialect, Moved, Row};
+use super::json::ABOUT_DATA;
+use super::sharing;
+use crate::backend::{Dialect, LEFT_NAMED, Moved, Row};
 use crate::progress::{Event, Progress};
 use anyhow::Result;
 use std::collections::HashSet;
@@ -62,18 +64,43 @@ impl<'d> Tables<'d> {
             client.run(&format!("DROP TABLE {}", self.runs))?;
             compress_fast(client)?;
             client.run(IN_TWO)?;
-            moved.moved = client.execute(&format!("CREATE TABLE {} AS {}", self.runs, self.rows()), &[])?;
-            client.run(ALONE)?;
-            moved.moved -= self.leave_broken(client, &self.runs, &mut moved)?;
-            // Building the key finds ids that two runs have: no search for them in the usual case.
-            if !client.attempt("23505", |client| self.dress(client, &bare))? {
-                moved.moved -= self.leave_twins(client, &self.runs, &mut moved)?;
-                self.dress(client, &bare)?;
+            let create = format!("CREATE TABLE {} AS {}", self.runs, self.rows());
+            // A publication of all tables lets no row without a key be deleted.
+            let deletable = format!("ALTER TABLE {} REPLICA IDENTITY FULL", self.runs);
+            loop {
+                moved = Moved { moved: client.execute(&create, &[])?, ..Moved::default() };
+                client.run(&deletable)?;
+                client.run(ALONE)?;
+                let broken = self.leave_broken(client, &self.runs, &mut moved)?;
+                moved.moved -= broken;
+                if broken == 0 || !self.decode(client)? {
+                    break;
+                }
+                client.run(&format!("DROP TABLE {}; {IN_TWO}", self.runs))?;
             }
+            // Building keys and indexes finds ids that two runs have or that are too long: no search for them in the usual case.
+            if !client.attempt("23505 54000", |client| self.dress(client, &bare))? {
+                moved.moved -= self.leave_twins(client, &self.runs, &mut moved)?;
+                if !client.attempt("54000", |client| self.dress(client, &bare))? {
+                    moved.moved -= self.leave_long(client, &self.runs, &mut moved)?;
+                    // Indexes are built over rows that this transaction deleted, too: only writing the table anew leaves them out.
+                    let anew = format!("ALTER TABLE {} ALTER COLUMN run_id TYPE varchar USING run_id || ''", self.runs);
+                    client.run(&anew)?;
+                    self.dress(client, &bare)?;
+                }
+            }
+            // The table is another than the one that had them; what they tell was told of that.
+            sharing::share(client, self.dialect, self.runs_name, self.sessions_name)?;
+            sharing::limit(client, self.dialect, self.runs_name, self.sessions_name)?;
         } else {
             let rows = "pg_temp.agno_migrate_runs";
-            client.run(&format!("CREATE TEMP TABLE agno_migrate_runs ON COMMIT DROP AS {}", self.rows()))?;
-            self.leave_broken(client, rows, &mut moved)?;
+            let create = format!("CREATE TEMP TABLE agno_migrate_runs ON COMMIT DROP AS {}", self.rows());
+            client.run(&create)?;
+            while self.leave_broken(client, rows, &mut moved)? > 0 && self.decode(client)? {
+                moved = Moved::default();
+                client.run(&format!("DROP TABLE {rows}; {create}"))?;
+            }
+            self.leave_long(client, rows, &mut moved)?;
             self.leave_twins(client, rows, &mut moved)?;
             self.add(client, rows, &mut moved)?;
             client.run(&format!("DROP TABLE {rows}"))?;
@@ -82,11 +109,13 @@ impl<'d> Tables<'d> {
         Ok(moved)
     }
 
-    /// Whether the runs table was made in this transaction: nothing hangs on it that is not ours.
+    /// Whether the runs table was made in this transaction: nothing hangs on it that is not ours. Other changes of its entry in
+    /// the catalog look the same, so that it has to be empty too.
     fn is_new(&self, client: &mut Client) -> Result<bool> {
         let sql = "SELECT (c.xmin::text::bigint = (pg_current_xact_id()::text::bigint & 4294967295))::text \
                    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
-        Ok(client.one(sql, &[&self.dialect.schema, self.runs_name])?.as_deref() == Some("true"))
+        Ok(client.one(sql, &[&self.dialect.schema, self.runs_name])?.as_deref() == Some("true")
+            && client.one(&format!("SELECT 1::text FROM {} LIMIT 1", self.runs), &[])?.is_none())
     }
 
     /// The rows of all elements; those that cannot be rows have no run_id.
@@ -118,25 +147,70 @@ impl<'d> Tables<'d> {
 
     /// Takes out of the new rows what cannot be one, and names it; returns how many.
     fn leave_broken(&self, client: &mut Client, rows: &str, moved: &mut Moved) -> Result<u64> {
-        let broken = client.query(
-            &format!(
-                "DELETE FROM {rows} WHERE run_id IS NULL RETURNING session_id::text, run_index, \
-                   CASE WHEN jsonb_typeof(run_data) = 'object' THEN 'has no run_id' ELSE 'is no object' END"
-            ),
-            &[],
-        )?;
-        if broken.is_empty() {
-            return Ok(0);
+        let broken = format!(
+            "DELETE FROM {rows} WHERE run_id IS NULL RETURNING session_id, run_index, \
+               CASE WHEN jsonb_typeof(run_data) = 'object' THEN 'has no run_id' ELSE 'is no object' END AS why"
+        );
+        self.name_left(client, &broken, moved)
+    }
+
+    /// Lists that were encoded twice, as Agno 3 reads them too: the column gets the list itself. Looked for only when something
+    /// was no list. Whether there were any.
+    fn decode(&self, client: &mut Client) -> Result<bool> {
+        let strings = format!(
+            "SELECT session_id::text FROM {} WHERE runs IS NOT NULL AND jsonb_typeof(runs::jsonb) = 'string'",
+            self.sessions
+        );
+        let inner = "(runs::jsonb #>> '{}')::jsonb";
+        let decode =
+            format!("UPDATE {} SET runs = {inner} WHERE session_id = $1 AND jsonb_typeof({inner}) = 'array'", self.sessions);
+        let mut any = false;
+        for session in client.query(&strings, &[])?.into_iter().flatten().flatten() {
+            let mut decoded = 0;
+            // A string that is no JSON stays.
+            client.attempt(ABOUT_DATA, |client| {
+                decoded = client.execute(&decode, &[session.as_str().into()])?;
+                Ok(())
+            })?;
+            any |= decoded > 0;
         }
-        let no_list = self.no_lists(client)?;
-        let count = broken.len() as u64;
-        for (session, index, why) in sorted(broken) {
-            if no_list.contains(&session) {
-                moved.leave(&session, None, "its runs are no list");
+        Ok(any)
+    }
+
+    /// Takes out of the new rows those with ids that no index can hold, and names them; returns how many.
+    fn leave_long(&self, client: &mut Client, rows: &str, moved: &mut Moved) -> Result<u64> {
+        let sizes = ["run_id", "agent_id", "team_id", "workflow_id", "parent_run_id", "status"]
+            .map(|column| format!("coalesce(octet_length({column}), 0)"));
+        let long = format!(
+            "DELETE FROM {rows} WHERE {} > {LONGEST_IDS} RETURNING session_id, run_index, 'has ids that are too long for an index' AS why",
+            sizes.join(" + ")
+        );
+        self.name_left(client, &long, moved)
+    }
+
+    /// Notes rows that stay, which `left` answers with: session_id, run_index, why. Those that are named are fetched, in order; the
+    /// others are counted where they are. Returns how many.
+    fn name_left(&self, client: &mut Client, left: &str, moved: &mut Moved) -> Result<u64> {
+        let sql = format!(
+            "WITH l AS ({left}), named AS ( \
+               SELECT l.*, count(*) OVER () AS total FROM l ORDER BY session_id COLLATE \"C\", run_index, why LIMIT {LEFT_NAMED}) \
+             SELECT n.session_id::text, n.run_index, n.why::text, \
+               (jsonb_typeof(s.runs::jsonb) IN ('array', 'null'))::text, n.total FROM named n \
+             JOIN {} s ON s.session_id = n.session_id ORDER BY n.session_id COLLATE \"C\", n.run_index, n.why",
+            self.sessions
+        );
+        let rows = client.query(&sql, &[])?;
+        let mut count = 0_u64;
+        for row in rows {
+            let [Some(session), Some(index), Some(why), is_list, Some(total)] = row.as_slice() else { continue };
+            count = total.parse().unwrap_or(0);
+            if is_list.as_deref() == Some("true") {
+                moved.leave(session, Some(format!("runs[{index}]")), why.as_str());
             } else {
-                moved.leave(&session, Some(format!("runs[{index}]")), why);
+                moved.leave(session, None, "its runs are no list");
             }
         }
+        moved.left_count += count.saturating_sub(LEFT_NAMED as u64);
         Ok(count)
     }
 
@@ -152,40 +226,28 @@ impl<'d> Tables<'d> {
     /// Takes out of the new rows those whose id another has: the first by (sessions.created_at, session_id, position) keeps it.
     /// Names them and returns how many.
     fn leave_twins(&self, client: &mut Client, rows: &str, moved: &mut Moved) -> Result<u64> {
-        let losers = client.query(
-            &format!(
-                "WITH ranked AS ( \
-                   SELECT r.ctid AS place, first_value(r.session_id) OVER w AS keeper, row_number() OVER w AS nth \
-                   FROM {rows} r JOIN {} s ON s.session_id = r.session_id \
-                   WINDOW w AS (PARTITION BY r.run_id ORDER BY s.created_at, r.session_id, r.run_index)) \
-                 DELETE FROM {rows} r USING ranked d WHERE r.ctid = d.place AND d.nth > 1 \
-                 RETURNING r.session_id::text, r.run_index, \
-                   CASE WHEN d.keeper = r.session_id THEN 'its id ' || r.run_id || ' is that of a run before it' \
-                   ELSE 'its id ' || r.run_id || ' is that of a run of session ' || d.keeper || ', which is older' END",
-                self.sessions
-            ),
-            &[],
-        )?;
-        let count = losers.len() as u64;
-        for (session, index, why) in sorted(losers) {
-            moved.leave(&session, Some(format!("runs[{index}]")), why);
-        }
-        Ok(count)
+        let losers = format!(
+            "DELETE FROM {rows} r USING ( \
+               SELECT r.ctid AS place, first_value(r.session_id) OVER w AS keeper, row_number() OVER w AS nth \
+               FROM {rows} r JOIN {} s ON s.session_id = r.session_id \
+               WINDOW w AS (PARTITION BY r.run_id ORDER BY s.created_at, r.session_id, r.run_index)) d \
+             WHERE r.ctid = d.place AND d.nth > 1 \
+             RETURNING r.session_id, r.run_index, \
+               CASE WHEN d.keeper = r.session_id THEN 'its id ' || r.run_id || ' is that of a run before it' \
+               ELSE 'its id ' || r.run_id || ' is that of a run of session ' || d.keeper || ', which is older' END AS why",
+            self.sessions
+        );
+        self.name_left(client, &losers, moved)
     }
 
     /// Adds rows to a table that has some: a row that is there is never written over.
     fn add(&self, client: &mut Client, rows: &str, moved: &mut Moved) -> Result<()> {
-        let strangers = client.query(
-            &format!(
-                "SELECT n.session_id::text, n.run_index, 'its id ' || n.run_id || ' is that of a run of session ' || r.session_id \
-                 FROM {rows} n JOIN {} r ON r.run_id = n.run_id WHERE r.session_id <> n.session_id",
-                self.runs
-            ),
-            &[],
-        )?;
-        for (session, index, why) in sorted(strangers) {
-            moved.leave(&session, Some(format!("runs[{index}]")), why);
-        }
+        let strangers = format!(
+            "SELECT n.session_id, n.run_index, 'its id ' || n.run_id || ' is that of a run of session ' || r.session_id AS why \
+             FROM {rows} n JOIN {} r ON r.run_id = n.run_id WHERE r.session_id <> n.session_id",
+            self.runs
+        );
+        self.name_left(client, &strangers, moved)?;
         let there = format!(
             "SELECT count(*) FROM {rows} n JOIN {} r ON r.run_id = n.run_id AND r.session_id = n.session_id",
             self.runs
@@ -245,7 +307,8 @@ impl<'d> Tables<'d> {
             bare.required.iter().map(|column| format!("ALTER COLUMN {} SET NOT NULL", self.dialect.quote(column)));
         let constraints =
             bare.constraints.iter().map(|(name, text)| format!("ADD CONSTRAINT {} {text}", self.dialect.quote(name)));
-        let changes = required.chain(constraints).collect::<Vec<_>>().join(", ");
+        let identity = ["REPLICA IDENTITY DEFAULT".to_owned()];
+        let changes = required.chain(constraints).chain(identity).collect::<Vec<_>>().join(", ");
         client.run(&format!("ALTER TABLE {} {changes}", self.runs))?;
         bare.indexes.iter().try_for_each(|index| client.run(index))
     }
@@ -287,11 +350,12 @@ impl<'d> Tables<'d> {
 
     /// Sessions whose rows would be too large for one value together.
     pub fn oversized(&self, client: &mut Client) -> Result<Vec<String>> {
-        // Stored sizes are cheap to ask for, and lz4 makes nothing smaller than a 255th; only what may be too large is measured.
+        // Stored sizes are cheap to ask for, and lz4 makes nothing smaller than a 255th; only what may be too large is measured:
+        // unpacked, as JSONB, which may be a multiple of its text.
         let sql = format!(
             "SELECT r.session_id::text FROM {runs} r WHERE r.session_id IN ( \
                SELECT session_id FROM {runs} GROUP BY session_id HAVING sum(pg_column_size(run_data)) > {}) \
-             GROUP BY r.session_id HAVING sum(octet_length(r.run_data::text)) > {LARGEST_LIST}",
+             GROUP BY r.session_id HAVING sum(pg_column_size(jsonb_build_array(r.run_data::jsonb))) > {LARGEST_LIST} ORDER BY 1",
             LARGEST_LIST / 256,
             runs = self.runs,
         );
@@ -310,6 +374,9 @@ impl<'d> Tables<'d> {
     }
 }
 
+/// The most bytes that the ids of a run may have together: a row of an index takes a third of a page.
+const LONGEST_IDS: i64 = 2600;
+
 /// The end of [`IN_TWO`]: small questions are answered faster by one process.
 pub const ALONE: &str = "SET LOCAL max_parallel_workers_per_gather = 0";
 
@@ -325,16 +392,4 @@ pub fn compress_fast(client: &mut Client) -> Result<()> {
         Some(_) => client.run("SET LOCAL default_toast_compression = 'lz4'"),
         None => Ok(()),
     }
-}
-
-/// Session, position and reason of each row that stays, in order.
-fn sorted(rows: Vec<Row>) -> Vec<(String, i64, String)> {
-    let place = |row: Row| {
-        let mut fields = row.into_iter();
-        let mut next = || fields.next().flatten();
-        Some((next()?, next()?.parse().unwrap_or(0), next()?))
-    };
-    let mut places: Vec<_> = rows.into_iter().filter_map(place).collect();
-    places.sort();
-    places
 }

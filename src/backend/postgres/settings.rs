@@ -1,7 +1,9 @@
 //! How to reach a PostgreSQL server: the URL an Agno app has, completed by the environment and .pgpass as libpq does it.
 
+use super::passfile::password_of;
 use crate::error::Stop;
 use percent_encoding::percent_decode_str;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,15 +23,37 @@ pub enum SslMode {
     VerifyFull,
 }
 
+/// A server that may have the database.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Host {
+    /// Its name, or the directory of a Unix socket: what its certificate is held against.
+    pub name: String,
+    /// Its port.
+    pub port: u16,
+    /// Where it is, when its name is not to be looked up (`hostaddr`).
+    pub address: Option<IpAddr>,
+    /// The password that a file has for it.
+    pub password: Option<String>,
+}
+
+impl Host {
+    /// Whether it is reached by a Unix socket.
+    pub fn is_socket(&self) -> bool {
+        self.address.is_none() && self.name.starts_with('/')
+    }
+}
+
 /// A server, a user, a database. [`std::fmt::Debug`] is not derived: the password must not be printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Hosts with their ports, tried in order; a host that begins with `/` is the directory of a Unix socket.
-    pub hosts: Vec<(String, u16)>,
+    /// Hosts, tried in order.
+    pub hosts: Vec<Host>,
     /// The role.
     pub user: String,
-    /// Its password.
+    /// Its password, wherever it is used.
     pub password: Option<String>,
+    /// A file of passwords that was not used, since others may read it.
+    pub open_pass_file: Option<PathBuf>,
     /// The database.
     pub database: String,
     /// Settings for the server: `-csearch_path=..`.
@@ -106,7 +130,7 @@ impl Settings {
             None => (user_info, None),
         };
         let mut said = Said {
-            hosts: hosts.split(',').filter(|host| !host.is_empty()).map(decoded).collect::<Result<_, _>>()?,
+            hosts: hosts.split(',').filter(|host| !host.is_empty()).map(address).collect::<Result<_, _>>()?,
             user: some(decoded(user)?),
             password: password.map(decoded).transpose()?,
             database: some(decoded(database)?),
@@ -121,9 +145,9 @@ impl Settings {
 
     /// The server and database, without the password.
     pub fn name(&self) -> String {
-        let host = |(host, port): &(String, u16)| match host.contains(':') {
-            true => format!("[{host}]:{port}"),
-            false => format!("{host}:{port}"),
+        let host = |host: &Host| match host.name.contains(':') {
+            true => format!("[{}]:{}", host.name, host.port),
+            false => format!("{}:{}", host.name, host.port),
         };
         let hosts = self.hosts.iter().map(host).collect::<Vec<_>>().join(",");
         format!("postgresql://{}@{hosts}/{}", self.user, self.database)
@@ -152,7 +176,9 @@ fn some(text: String) -> Option<String> {
 /// What a URL says; the rest is open.
 #[derive(Default)]
 struct Said {
-    hosts: Vec<String>,
+    /// Each with the port that stands behind it, which may be none or no number.
+    hosts: Vec<(String, Option<String>)>,
+    addresses: Option<String>,
     port: Option<String>,
     user: Option<String>,
     password: Option<String>,
@@ -171,10 +197,11 @@ struct Said {
 impl Said {
     fn set(&mut self, key: &str, value: String) -> Result<(), Stop> {
         let field = match key {
-            "host" | "hostaddr" => {
-                self.hosts.extend(value.split(',').map(str::to_owned));
+            "host" => {
+                self.hosts.extend(value.split(',').map(split_port));
                 return Ok(());
             }
+            "hostaddr" => &mut self.addresses,
             "port" => &mut self.port,
             "user" => &mut self.user,
             "password" => &mut self.password,
@@ -207,19 +234,26 @@ impl Said {
             .or_else(|| around.variable("LOGNAME"))
             .ok_or_else(|| Stop::Usage("the database URL names no user: postgresql://USER@HOST/DATABASE".to_owned()))?;
         let database = variable(self.database, "PGDATABASE").unwrap_or_else(|| user.clone());
-        let port = variable(self.port, "PGPORT").unwrap_or_else(|| "5432".to_owned());
-        let mut hosts = self.hosts;
-        if hosts.is_empty() {
-            let named = variable(around.variable("PGHOSTADDR"), "PGHOST").unwrap_or_else(|| default_host(around));
-            hosts = named.split(',').map(str::to_owned).collect();
+        if around.variable("PGSERVICE").is_some() {
+            return Err(Stop::Usage("PGSERVICE is not supported: give what the service says as a URL".to_owned()));
         }
-        let hosts = hosts.iter().map(|host| with_port(host, &port)).collect::<Result<Vec<_>, Stop>>()?;
-        let (host, port) = hosts.first().cloned().unwrap_or_default();
-        let password = variable(self.password, "PGPASSWORD").or_else(|| {
-            let file = variable(self.pass_file, "PGPASSFILE").map(PathBuf::from);
-            let text = around.private_file(&file.or_else(|| Some(home.as_ref()?.join(".pgpass")))?)?;
-            password_of(&text, &host, port, &database, &user)
-        });
+        let ports = variable(self.port, "PGPORT").unwrap_or_else(|| "5432".to_owned());
+        let addresses = variable(self.addresses, "PGHOSTADDR");
+        let mut named = self.hosts;
+        if named.is_empty() {
+            let default = || if addresses.is_some() { String::new() } else { default_host(around) };
+            let said = around.variable("PGHOST").unwrap_or_else(default);
+            named = said.split(',').map(split_port).collect();
+        }
+        let mut hosts = hosts(named, addresses.as_deref(), &ports)?;
+        let password = variable(self.password, "PGPASSWORD");
+        let file = variable(self.pass_file, "PGPASSFILE").map(PathBuf::from);
+        let file = file.or_else(|| Some(home.as_ref()?.join(".pgpass"))).filter(|_| password.is_none());
+        let text = file.as_deref().and_then(|file| around.private_file(file));
+        for host in &mut hosts {
+            host.password = text.as_ref().and_then(|text| password_of(text, host, &database, &user));
+        }
+        let open_pass_file = file.filter(|file| text.is_none() && around.exists(file));
         let seconds = variable(self.connect_timeout, "PGCONNECT_TIMEOUT").map(|text| text.trim().parse::<f64>());
         let seconds = seconds.transpose().map_err(|_| Stop::Usage("connect_timeout is no number of seconds".to_owned()))?;
         let in_home = |name: &str| home.as_ref().map(|home| home.join(".postgresql").join(name));
@@ -231,11 +265,15 @@ impl Said {
         let system = root.as_deref() == Some("system");
         if system {
             ssl_mode = SslMode::VerifyFull;
-        } else if ssl_mode == SslMode::Require && root.is_some() {
-            // As libpq: who names an authority wants it asked.
-            ssl_mode = SslMode::VerifyCa;
         }
         let ssl_root_cert = if system { None } else { root.map(PathBuf::from).or_else(|| there(in_home("root.crt"))) };
+        if ssl_mode == SslMode::Require && ssl_root_cert.is_some() {
+            // As libpq: who has an authority wants it asked.
+            ssl_mode = SslMode::VerifyCa;
+        }
+        if hosts.iter().all(Host::is_socket) {
+            ssl_mode = SslMode::Disable;
+        }
         let certificate = variable(self.ssl_cert, "PGSSLCERT").map(PathBuf::from);
         let key = variable(self.ssl_key, "PGSSLKEY").map(PathBuf::from);
         let certificate = certificate.or_else(|| there(in_home("postgresql.crt")));
@@ -245,6 +283,7 @@ impl Said {
             hosts,
             user,
             password,
+            open_pass_file,
             database,
             options: variable(self.options, "PGOPTIONS"),
             application_name: variable(self.application_name, "PGAPPNAME").unwrap_or_else(|| "agno-migrate".to_owned()),
@@ -264,23 +303,53 @@ fn default_host(around: &dyn Surroundings) -> String {
     (*found.unwrap_or(&"localhost")).to_owned()
 }
 
+/// A host of a URL, decoded after its port was split off: the directory of a socket may be percent-encoded.
+fn address(text: &str) -> Result<(String, Option<String>), Stop> {
+    let (name, port) = split_port(text);
+    Ok((decoded(&name)?, port.map(|port| decoded(&port)).transpose()?))
+}
+
 /// `host`, `host:port`, `[::1]:port`, `::1` or the directory of a socket.
-fn with_port(host: &str, default: &str) -> Result<(String, u16), Stop> {
+fn split_port(host: &str) -> (String, Option<String>) {
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, rest)) => (address, rest.strip_prefix(':').unwrap_or(default)),
-        None if host.starts_with('/') || host.matches(':').count() > 1 => (host, default),
-        None => host.split_once(':').unwrap_or((host, default)),
+        Some((address, rest)) => (address, rest.strip_prefix(':')),
+        None if host.starts_with('/') || host.matches(':').count() > 1 => (host, None),
+        None => host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port))),
     };
-    let port = if port.is_empty() { default } else { port };
-    // A list of ports belongs to a list of hosts: the first is that of all.
-    let port = port.split(',').next().unwrap_or(port).trim();
-    let number = port.parse().map_err(|_| {
-        Stop::Usage(
-            "the port in the database URL is no number (is there an unencoded / or : in the password? write %2F, %3A)"
-                .to_owned(),
-        )
-    })?;
-    Ok((name.to_owned(), number))
+    (name.to_owned(), port.filter(|port| !port.is_empty()).map(str::to_owned))
+}
+
+/// Lists of hosts, addresses and ports belong together by their places; one port is that of all.
+fn hosts(named: Vec<(String, Option<String>)>, addresses: Option<&str>, ports: &str) -> Result<Vec<Host>, Stop> {
+    let ports: Vec<&str> = ports.split(',').map(str::trim).collect();
+    let addresses: Vec<&str> = addresses.map(|list| list.split(',').map(str::trim).collect()).unwrap_or_default();
+    let unnamed = named.iter().all(|(name, _)| name.is_empty());
+    let count = if unnamed { addresses.len().max(1) } else { named.len() };
+    let fits = |list: usize| list <= 1 || list == count;
+    if !fits(ports.len()) || !(addresses.is_empty() || addresses.len() == count) {
+        return Err(Stop::Usage(
+            "there are more ports or addresses than hosts, or fewer: one for each, or one port for all".to_owned(),
+        ));
+    }
+    let host = |at: usize| {
+        let (name, port) = named.get(at).cloned().unwrap_or_default();
+        let address = addresses.get(at).copied().filter(|address| !address.is_empty());
+        let port = port.as_deref().or(ports.get(at).or(ports.first()).copied()).filter(|port| !port.is_empty());
+        let number = port.unwrap_or("5432").parse().map_err(|_| {
+            Stop::Usage(
+                "the port in the database URL is no number (is there an unencoded / or : in the password? write %2F, %3A)"
+                    .to_owned(),
+            )
+        });
+        let no_address = |_| Stop::Usage("hostaddr is no IP address: say host".to_owned());
+        Ok(Host {
+            name: if name.is_empty() { address.unwrap_or("localhost").to_owned() } else { name },
+            port: number?,
+            address: address.map(|address| address.parse().map_err(no_address)).transpose()?,
+            password: None,
+        })
+    };
+    (0..count).map(host).collect()
 }
 
 fn ssl_mode(said: Option<&str>) -> Result<SslMode, Stop> {
@@ -292,31 +361,6 @@ fn ssl_mode(said: Option<&str>) -> Result<SslMode, Stop> {
         Some("verify-full") => SslMode::VerifyFull,
         Some(_) => {
             return Err(Stop::Usage("sslmode is one of disable, prefer, require, verify-ca, verify-full".to_owned()));
-        }
-    })
-}
-
-/// The password in a .pgpass file: `host:port:database:user:password`, `*` for any, `\` before `:` and `\`.
-fn password_of(text: &str, host: &str, port: u16, database: &str, user: &str) -> Option<String> {
-    let host = if host.starts_with('/') { "localhost" } else { host };
-    let port = port.to_string();
-    text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
-        let mut fields = vec![String::new()];
-        let mut letters = line.chars();
-        while let Some(letter) = letters.next() {
-            match letter {
-                // The password is the rest of the line.
-                ':' if fields.len() < 5 => fields.push(String::new()),
-                '\\' => fields.last_mut()?.extend(letters.next()),
-                letter => fields.last_mut()?.push(letter),
-            }
-        }
-        let fits = |field: &str, wanted: &str| field == "*" || field == wanted;
-        match fields.as_slice() {
-            [h, p, d, u, password] if fits(h, host) && fits(p, &port) && fits(d, database) && fits(u, user) => {
-                Some(password.clone())
-            }
-            _ => None,
         }
     })
 }
@@ -348,6 +392,43 @@ mod tests {
         Settings::read(rest, &Fake::default()).unwrap_or_else(|stop| panic!("{rest}: {stop}"))
     }
 
+    fn hosts(rest: &str) -> Vec<(String, u16)> {
+        read(rest).hosts.into_iter().map(|host| (host.name, host.port)).collect()
+    }
+
+    #[test]
+    fn lists_belong_together_as_in_libpq() {
+        let pairs = [("a".to_owned(), 1), ("b".to_owned(), 2)];
+        assert_eq!(hosts("me@/d?host=a,b&port=1,2"), pairs);
+        assert_eq!(hosts("me@a,b/d?port=7"), [("a".to_owned(), 7), ("b".to_owned(), 7)]);
+        assert_eq!(hosts("u@%2Ftmp%2Fdir:5555/db"), [("/tmp/dir".to_owned(), 5555)]);
+        let around = Fake { variables: [("PGHOST", "a,b"), ("PGPORT", "1,2"), ("PGUSER", "me")].into(), ..Fake::default() };
+        let read_from = |around: &Fake| Settings::read("", around).unwrap_or_else(|stop| panic!("{stop}"));
+        assert_eq!(read_from(&around).name(), "postgresql://me@a:1,b:2/me");
+        assert!(matches!(Settings::read("me@a,b,c/d?port=1,2", &Fake::default()), Err(Stop::Usage(_))));
+        // An address says where its host is.
+        let settings = read("me@db:7/d?hostaddr=10.0.0.1&sslmode=verify-full");
+        assert_eq!(settings.name(), "postgresql://me@db:7/d");
+        assert_eq!(settings.hosts[0].address, "10.0.0.1".parse().ok());
+        assert_eq!(hosts("me@/d?hostaddr=10.0.0.1&port=7"), [("10.0.0.1".to_owned(), 7)]);
+        assert!(matches!(Settings::read("me@h/d?hostaddr=db", &Fake::default()), Err(Stop::Usage(_))));
+    }
+
+    #[test]
+    fn a_socket_has_no_tls_and_every_host_its_password() {
+        let around = Fake {
+            variables: [("HOME", "/home/ann"), ("PGSSLMODE", "verify-full"), ("PGUSER", "ann")].into(),
+            files: [("/home/ann/.pgpass", "b:*:*:*:of b\n"), ("/home/ann/.postgresql/root.crt", "")].into(),
+        };
+        let read = |rest: &str| Settings::read(rest, &around).unwrap_or_else(|stop| panic!("{rest}: {stop}"));
+        assert_eq!(read("/d?host=/run/pg").ssl_mode, SslMode::Disable);
+        let passwords: Vec<_> = read("a,b/d").hosts.into_iter().map(|host| host.password).collect();
+        assert_eq!(passwords, [None, Some("of b".to_owned())]);
+        assert_eq!(read("h/d?sslmode=require").ssl_mode, SslMode::VerifyCa);
+        let around = Fake { variables: [("PGSERVICE", "mine"), ("PGUSER", "me")].into(), ..Fake::default() };
+        assert!(matches!(Settings::read("h/d", &around), Err(Stop::Usage(why)) if why.contains("PGSERVICE")));
+    }
+
     #[test]
     fn urls_are_read_as_the_app_reads_them() {
         let plain = read("me:secret@db.example:6432/agno");
@@ -364,10 +445,10 @@ mod tests {
             assert_eq!(settings.password.as_deref(), Some(password), "{url}");
             assert_eq!(settings.name(), "postgresql://me@h:5432/d", "{url}");
         }
-        assert_eq!(read("me@[::1]:5433/d").hosts, [("::1".to_owned(), 5433)]);
-        assert_eq!(read("me@a:1,b:2/d").hosts, [("a".to_owned(), 1), ("b".to_owned(), 2)]);
-        assert_eq!(read("me@/d?host=/run/pg&port=5555").hosts, [("/run/pg".to_owned(), 5555)]);
-        assert_eq!(read("me@/d?host=a:1&host=b:2").hosts, [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+        assert_eq!(hosts("me@[::1]:5433/d"), [("::1".to_owned(), 5433)]);
+        assert_eq!(hosts("me@a:1,b:2/d"), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+        assert_eq!(hosts("me@/d?host=/run/pg&port=5555"), [("/run/pg".to_owned(), 5555)]);
+        assert_eq!(hosts("me@/d?host=a:1&host=b:2"), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
         let options = read("me@h/d?options=-csearch_path%3Dx,y&sslmode=verify-full&sslrootcert=/ca.pem&connect_timeout=3");
         assert_eq!(options.options.as_deref(), Some("-csearch_path=x,y"));
         assert_eq!(options.ssl_mode, SslMode::VerifyFull);
@@ -376,7 +457,7 @@ mod tests {
         assert_eq!(read("me@h/d?sslmode=require&sslrootcert=/ca").ssl_mode, SslMode::VerifyCa);
         assert_eq!(read("me@h/d?sslrootcert=system").ssl_mode, SslMode::VerifyFull);
         assert_eq!(read("me@h").database, "me");
-        assert_eq!(read("me@h/d?email=a@b").hosts, [("h".to_owned(), 5432)]);
+        assert_eq!(hosts("me@h/d?email=a@b"), [("h".to_owned(), 5432)]);
     }
 
     #[test]
@@ -394,7 +475,7 @@ mod tests {
         };
         let settings = Settings::read("", &around).unwrap_or_else(|stop| panic!("{stop}"));
         assert_eq!(settings.name(), "postgresql://ann@db:7/ann");
-        assert_eq!(settings.password.as_deref(), Some("it:s\\me:too"));
+        assert_eq!(settings.hosts[0].password.as_deref(), Some("it:s\\me:too"));
         assert_eq!(settings.ssl_mode, SslMode::Require);
         let settings = Settings::read("bob:x@h:1/d?sslmode=disable", &around).unwrap_or_else(|stop| panic!("{stop}"));
         assert_eq!((settings.user.as_str(), settings.password.as_deref()), ("bob", Some("x")));

@@ -98,7 +98,7 @@ impl Dialect for Sqlite {
     fn render(&self, table: &str, action: &Action, shape: &Shape, now: i64) -> Result<Vec<String>, String> {
         let quoted = self.quote(table);
         Ok(match action {
-            Action::CreateTable { name, table, parent, indexes } => self.create_table(name, table, parent, indexes),
+            Action::CreateTable { name, table, parent, indexes, .. } => self.create_table(name, table, parent, indexes),
             Action::DropTable { name } => vec![format!("DROP TABLE {}", self.quote(name))],
             Action::AddColumn(column) if !column.required => {
                 vec![format!("ALTER TABLE {quoted} ADD COLUMN {}", self.column(column))]

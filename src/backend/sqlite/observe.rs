@@ -13,7 +13,7 @@ const ORDINARY: &str = "m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE
 pub fn catalog(connection: &Connection) -> Result<Catalog> {
     let mut names = connection.prepare("SELECT name FROM sqlite_schema")?;
     let names = names.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
-    Ok(Catalog { tables: tables(connection, None)?, names })
+    Ok(Catalog { tables: tables(connection, None)?, names, unusual: BTreeMap::new() })
 }
 
 /// One table.
