@@ -432,7 +432,11 @@ pub fn created(table: &NewTable, parent: &str, indexes: &[String], dialect: &dyn
         indexes: table.indexes.iter().zip(indexes).map(named).collect(),
         foreign_keys: table
             .parent_column
-            .map(|column| crate::schema::ForeignKeyShape { columns: vec![column.to_owned()], parent: parent.to_owned() })
+            .map(|column| crate::schema::ForeignKeyShape {
+                columns: vec![column.to_owned()],
+                parent: parent.to_owned(),
+                cascades: true,
+            })
             .into_iter()
             .collect(),
         ..Shape::default()
