@@ -290,9 +290,10 @@ impl Target {
         };
         let sql = format!(
             "SELECT run_id, {}, CASE WHEN updated_at <> created_at THEN 'later' END, \
-               run_type, agent_id, team_id, workflow_id, parent_run_id, status, created_at, user_id FROM {} WHERE session_id = $1 \
+               run_type, agent_id, team_id, workflow_id, parent_run_id, status, {}, user_id FROM {} WHERE session_id = $1 \
              ORDER BY run_index, created_at, run_id",
             dialect.as_text("run_data"),
+            dialect.as_text("created_at"),
             dialect.table(runs)
         );
         backend.scan(&sql, &[session.into()], &mut |fields| {
