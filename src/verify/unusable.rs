@@ -11,7 +11,8 @@ use crate::stamps;
 use anyhow::Result;
 use std::collections::BTreeMap;
 
-/// How many columns a stamped table may have lost and still be told for what it was.
+/// How many columns a stamped table may have lost and still be told for what it was. Agno stamps all its tables: of those that
+/// are of no type of ours, up to 3.1.10, none comes nearer to one than four columns (`PRODUCTS_TABLE_SCHEMA`).
 const LOST: usize = 2;
 
 /// The tables that have the name or the stamp of one of Agno's, and not its columns or its key.
