@@ -54,8 +54,8 @@ fn same_words(a: &Text<'_>, b: &Text<'_>) -> bool {
 }
 
 /// A key, whatever its escapes.
-fn said(key: &Cow<'_, str>) -> String {
-    Text(key.clone()).plain().map_or_else(|| key.to_string(), Cow::into_owned)
+fn said(key: &str) -> String {
+    Text(Cow::Borrowed(key)).plain().map_or_else(|| key.to_owned(), Cow::into_owned)
 }
 
 /// A JSON number as its sign, its digits without zeros around them, and the power of ten behind them; `None`: a power beyond

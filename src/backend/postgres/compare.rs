@@ -68,7 +68,7 @@ fn compare_readable(tables: &Tables<'_>, client: &mut Client, progress: &mut dyn
     progress.on(Event::Rows { name: tables.sessions_name.to_owned(), total: total.parse().unwrap_or(0) });
     // `up` writes both times the same: a run that the app changed later, and that is one still, counts as it is.
     let columns = compared_columns()
-        .map(|(column, when)| format!("CASE WHEN {when} AND w.{column} IS DISTINCT FROM r.{column} THEN '{column}' END"))
+        .map(|(column, when)| format!("CASE WHEN w.{column} IS DISTINCT FROM r.{column} AND {when} THEN '{column}' END"))
         .join(", ");
     // OFFSET 0: payloads are compared before the rows are sorted, and do not go along.
     let sql = format!(
