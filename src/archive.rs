@@ -34,7 +34,7 @@ pub fn stranger(catalog: &Catalog) -> Option<String> {
 /// Which columns of which tables have values in the archive.
 pub fn columns(backend: &mut dyn Backend, catalog: &Catalog) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let mut columns: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    if !catalog.tables.contains_key(ARCHIVE_TABLE) || stranger(catalog).is_some() {
+    if !catalog.tables.get(ARCHIVE_TABLE).is_some_and(is_one) {
         return Ok(columns);
     }
     let archive = backend.dialect().table(ARCHIVE_TABLE);
@@ -49,8 +49,13 @@ pub fn columns(backend: &mut dyn Backend, catalog: &Catalog) -> Result<BTreeMap<
     Ok(columns)
 }
 
+/// Whether the table of its name is an archive.
+pub fn is_one(shape: &Shape) -> bool {
+    COLUMNS.iter().all(|column| shape.column(column).is_some())
+}
+
 /// What is before the column of a value whose whole row was archived.
-const ROW: &str = "row.";
+pub const ROW: &str = "row.";
 
 /// What is before the column of a value whose place the app took: it is kept, but never put back.
 const LOST: &str = "lost.";
@@ -69,10 +74,14 @@ pub enum Place {
 /// The values of a column in the archive.
 #[derive(Clone, Debug)]
 pub struct Kept {
+    /// What the archive says that the table keeps.
+    pub table_type: String,
     /// The table they come from.
     pub table: String,
     /// The column.
     pub column: String,
+    /// The column as the archive calls it.
+    pub entry: String,
     /// What they wait for.
     pub place: Place,
     /// How many.
@@ -82,25 +91,22 @@ pub struct Kept {
 /// What the archive holds, by table and column.
 pub fn kept(backend: &mut dyn Backend) -> Result<Vec<Kept>> {
     let sql = format!(
-        "SELECT table_name, column_name, {} FROM {} GROUP BY table_name, column_name ORDER BY table_name, column_name",
+        "SELECT table_type, table_name, column_name, {} FROM {} GROUP BY table_type, table_name, column_name \
+         ORDER BY table_name, column_name, table_type",
         backend.dialect().to_archive("count(*)"),
         backend.dialect().table(ARCHIVE_TABLE)
     );
     let kept = |mut row: Vec<Option<String>>| {
-        let (count, column, table) = (row.pop()??, row.pop()??, row.pop()??);
-        let (place, column) = match (column.strip_prefix(LOST), column.strip_prefix(ROW)) {
+        let (count, entry, table, table_type) = (row.pop()??, row.pop()??, row.pop()??, row.pop()??);
+        let (place, column) = match (entry.strip_prefix(LOST), entry.strip_prefix(ROW)) {
             (Some(rest), _) => (Place::Taken, rest.strip_prefix(ROW).unwrap_or(rest)),
             (None, Some(rest)) => (Place::Row, rest),
-            (None, None) => (Place::Value, column.as_str()),
+            (None, None) => (Place::Value, entry.as_str()),
         };
-        Some(Kept { table, column: column.to_owned(), place, values: count.parse().unwrap_or(0) })
+        let column = column.to_owned();
+        Some(Kept { table_type, table, column, entry, place, values: count.parse().unwrap_or(0) })
     };
     Ok(backend.query(&sql, &[])?.into_iter().filter_map(kept).collect())
-}
-
-/// The column whose being there means that archived values should have been put back.
-pub fn needs(place: Place, column: &str) -> &str {
-    if place == Place::Row { OWNER } else { column }
 }
 
 /// How many archived values of a column belong to rows that are no longer there.

@@ -4,7 +4,7 @@ use crate::difference::Differences;
 use crate::discover::Found;
 use crate::engine::{Engine, Failed, Observed, gone};
 use crate::error::Stop;
-use crate::guards::listed;
+use crate::guards::NAMED;
 use crate::plan::Action;
 use crate::progress::Event;
 use crate::report::{Outcome, StepReport, TableReport};
@@ -13,7 +13,6 @@ use crate::schema::versions::newest;
 use crate::schema::{Column, MIGRATIONS, Move, Step};
 use crate::verify;
 use anyhow::Result;
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// The direction of its steps in a report.
@@ -63,6 +62,9 @@ pub fn plan(engine: &mut Engine<'_>, observed: &Observed, unproven: Unproven) ->
         let runs = table.runs.as_deref().unwrap_or_default();
         if !observed.catalog.tables.contains_key(runs) {
             report.refusals.push(format!("its runs table {runs} is not there: agno-migrate up makes it"));
+        }
+        report.refusals.extend(verify::runs_trouble(observed, table).map(cannot_hold));
+        if !report.refusals.is_empty() {
             report.outcome = Outcome::Refused;
             plans.push(report);
             continue;
@@ -97,6 +99,11 @@ pub fn plan(engine: &mut Engine<'_>, observed: &Observed, unproven: Unproven) ->
 /// Nobody knows what a drop would lose: not even `--force` does it.
 const NOT_COMPARED: &str = "its column runs holds what JSONB cannot, so no run of it could be compared: agno-migrate up mends that, then run cleanup";
 
+/// What is there in the place of the runs table proves nothing: not even `--force` drops the column beside it.
+fn cannot_hold(trouble: String) -> String {
+    format!("{trouble}: agno-migrate verify says what mends it")
+}
+
 fn not_proven(differences: &Differences, runs: &str) -> String {
     format!(
         "{} of the column runs {} not in {runs} as they are there, of {}: agno-migrate verify says what differs and what mends it; \
@@ -121,9 +128,14 @@ fn unproven_runs(report: &TableReport) -> String {
 
 /// The sessions that differences are of.
 fn sessions(differences: &Differences) -> String {
-    let ids: BTreeSet<&String> = differences.named.iter().filter_map(|one| one.id.as_ref()).collect();
-    let ids: Vec<String> = ids.into_iter().cloned().collect();
-    format!("session{} {}", if ids.len() == 1 { "" } else { "s" }, listed(&ids))
+    let mut ids: Vec<&str> = differences.named.iter().filter_map(|one| one.id.as_deref()).collect();
+    ids.dedup();
+    let named = ids.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    match differences.ids.saturating_sub(ids.len().min(NAMED) as u64) {
+        0 if ids.len() == 1 => format!("session {named}"),
+        0 => format!("sessions {named}"),
+        more => format!("{}: {named} and {more} more", crate::report::counted(differences.ids, "session", "sessions")),
+    }
 }
 
 /// Drops the column of one table, compared again in the same transaction: what an app wrote meanwhile counts.
@@ -150,6 +162,9 @@ pub fn drop_column(engine: &mut Engine<'_>, planned: &TableReport, unproven: Unp
         };
         let runs = table.runs.clone().unwrap_or_default();
         engine.backend.hold(&[&name, &runs])?;
+        if let Some(trouble) = verify::runs_trouble(&observed, table) {
+            return Err(Stop::Refused(cannot_hold(trouble)).into());
+        }
         let compared = engine.backend.compare_runs(&name, &runs, engine.progress)?;
         if compared.is_impossible {
             return Err(Stop::Refused(NOT_COMPARED.to_owned()).into());

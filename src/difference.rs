@@ -25,6 +25,11 @@ pub struct Difference {
 pub struct Differences {
     /// How many there are.
     pub count: u64,
+    /// How many ids they are of: those of one id come one after the other.
+    pub ids: u64,
+    /// The id that came last.
+    #[serde(skip)]
+    last: Option<String>,
     /// The first [`NAMED`] of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub named: Vec<Difference>,
@@ -34,6 +39,10 @@ impl Differences {
     /// Counts one, and names it while there is room.
     pub fn add(&mut self, difference: Difference) {
         self.count += 1;
+        if difference.id.is_some() && self.last != difference.id {
+            self.ids += 1;
+            self.last.clone_from(&difference.id);
+        }
         if self.named.len() < NAMED {
             self.named.push(difference);
         }
@@ -42,6 +51,8 @@ impl Differences {
     /// Adds those of another check.
     pub fn append(&mut self, other: Differences) {
         self.count += other.count;
+        self.ids += other.ids;
+        self.last = other.last;
         let room = NAMED.saturating_sub(self.named.len());
         self.named.extend(other.named.into_iter().take(room));
     }
@@ -123,7 +134,7 @@ impl RunDiffers {
     fn mend(&self) -> &'static str {
         match self {
             RunDiffers::NoRow(_) => KEEP_OR_DROP,
-            RunDiffers::Missing(_) => "agno-migrate up --force copies it",
+            RunDiffers::Missing(_) => "if the app did not delete it: agno-migrate up --force copies it",
             RunDiffers::Elsewhere(..) => {
                 "if the row is wrong, correct its session_id; if it is right, give the run of the old column an id of its own and run \
                  agno-migrate up --force"
@@ -132,7 +143,11 @@ impl RunDiffers {
                 "if the old column is right, delete the row and run agno-migrate up --force; if the row is right, agno-migrate \
                  cleanup --force drops the old column"
             }
-            RunDiffers::Order(_) => "delete the rows of this session and run agno-migrate up --force",
+            // Deleting the rows would lose the runs that Agno 3 added since, and what it changed in the others.
+            RunDiffers::Order(_) => {
+                "number the rows of this session anew: run_index of each is the place of its run in the old column, and the runs that \
+                 Agno 3 added follow in their order; no row has to go"
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::schema::{Condition, Index, Shape};
 use anyhow::Result;
 
 /// How many ids a message names.
-const NAMED: usize = 20;
+pub const NAMED: usize = 20;
 
 /// Why the guard does not hold, and what to do; `None` when it holds.
 pub fn check(

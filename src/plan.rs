@@ -177,7 +177,9 @@ fn decide_up(step: &Step, subject: &Subject<'_>) -> Decision {
         },
         Step::Retype(retypes) => retype(retypes.iter().copied(), subject),
         Step::PrimaryKey { column, unique: _ } => {
-            if shape.primary_key == [*column] {
+            // Where tables cannot be given a key, a unique index does what it does.
+            let stands_in = !subject.dialect.alters_columns() && shape.primary_key.is_empty() && shape.is_unique(&[column]);
+            if shape.primary_key == [*column] || stands_in {
                 return Decision::Holds;
             }
             let replaces =
@@ -253,7 +255,12 @@ fn decide_down(step: &Step, subject: &Subject<'_>) -> Decision {
 /// Columns, indexes and triggers of a table that are not of its declaration.
 fn users_own(name: &str, shape: &Shape, table: &NewTable) -> Vec<String> {
     let columns = shape.columns.iter().filter(|column| table.columns.iter().all(|ours| ours.name != column.name));
-    let is_agnos = |index: &&IndexShape| index.constraint || table.indexes.iter().any(|ours| index.columns == ours.columns);
+    let is_agnos = |index: &&IndexShape| {
+        // What stands for a key that was lost is no index of the user's.
+        index.constraint
+            || index.unique && index.columns == [table.key]
+            || table.indexes.iter().any(|ours| index.columns == ours.columns)
+    };
     let indexes = shape.indexes.iter().filter(|index| !is_agnos(index));
     let triggers = shape.definition.iter().flat_map(|definition| &definition.triggers);
     let columns = columns.map(|column| format!("column {} of {name}", column.name));
@@ -453,7 +460,11 @@ pub fn created(table: &NewTable, parent: &str, indexes: &[String], dialect: &dyn
         indexes: table.indexes.iter().zip(indexes).map(named).collect(),
         foreign_keys: table
             .parent_column
-            .map(|column| crate::schema::ForeignKeyShape { columns: vec![column.to_owned()], parent: parent.to_owned() })
+            .map(|column| crate::schema::ForeignKeyShape {
+                columns: vec![column.to_owned()],
+                parent: parent.to_owned(),
+                cascades: true,
+            })
             .into_iter()
             .collect(),
         ..Shape::default()

@@ -64,6 +64,11 @@ const OF_ROWS: [(Column, &str); 4] = [
     ),
 ];
 
+/// Whether a column of a runs table is archived beside the list of its session.
+pub fn is_of_rows(column: &str) -> bool {
+    OF_ROWS.iter().any(|(of_rows, _)| of_rows.name == column)
+}
+
 /// Does a move.
 pub fn apply(
     backend: &mut dyn Backend,

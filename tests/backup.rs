@@ -54,6 +54,58 @@ fn postgres_says_how_it_is_saved() {
     }
 }
 
+/// The way back that the guides and the refusal describe.
+#[test]
+fn what_pg_dump_saved_comes_back() {
+    let has_tools = std::process::Command::new("pg_dump").arg("--version").output().is_ok();
+    if !has_tools {
+        assert!(std::env::var_os("AGNO_MIGRATE_TEST_ALL").is_none(), "pg_dump is not there");
+        println!("skipped: pg_dump is not there");
+        return;
+    }
+    for kind in kinds().into_iter().filter(|kind| *kind != Kind::Sqlite) {
+        let database = kind.of("2.9.0");
+        let tool = |program: &str, arguments: &[&str]| {
+            let output = std::process::Command::new(program).args(arguments).output().expect("runs");
+            assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        let file = database.folder().join("agno.dump");
+        let (file, url) = (file.to_str().expect("UTF-8"), database.url.as_str());
+        let (before, stamps) = (database.dump(), database.stamps());
+        tool("pg_dump", &["--format=custom", "--schema=ai", &format!("--file={file}"), url]);
+        database.ok(&["up"]);
+        tool("psql", &["--quiet", "--command=DROP SCHEMA ai CASCADE", url]);
+        tool("pg_restore", &[&format!("--dbname={url}"), file]);
+        assert_same(&database.dump(), &before, "brought back");
+        assert_eq!(database.stamps(), stamps);
+        assert_eq!(support::differences(&database.ok(&["verify"])), [""; 0]);
+        database.ok(&["up"]);
+        // From the newest schema too: there the runs are rows with a foreign key.
+        let after = database.dump();
+        tool("pg_dump", &["--format=custom", "--schema=ai", &format!("--file={file}-2"), url]);
+        database.ok(&["down", "2.0.0", "--yes"]);
+        tool("psql", &["--quiet", "--command=DROP SCHEMA ai CASCADE", url]);
+        tool("pg_restore", &[&format!("--dbname={url}"), &format!("{file}-2")]);
+        assert_same(&database.dump(), &after, "brought back");
+        assert_eq!(support::differences(&database.ok(&["verify"])), [""; 0]);
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let database = Database::of("2.9.0");
+    let folder = database.folder().join("closed");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o555)).expect("sets");
+    if std::fs::write(folder.join("x"), "").is_ok() {
+        println!("skipped: root may write everywhere");
+        return;
+    }
+    let why = database.refused(&["up", "--backup", folder.to_str().expect("UTF-8")], 6);
+    assert!(why.contains("no file can be made in") && why.contains("--backup PATH"), "{why}");
+}
+
 #[test]
 fn many_databases_in_one_call() {
     let (good, newer) = (Database::of("2.9.0"), Database::of("2.4.8"));

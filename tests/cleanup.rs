@@ -217,3 +217,80 @@ fn giving_space_back_waits_for_readers_and_names_them() {
         });
     }
 }
+
+/// Beyond what is named too: every session that would lose something counts, once.
+#[test]
+fn what_would_be_lost_is_counted_to_the_end_and_told_beforehand() {
+    for kind in kinds() {
+        let database = newest(kind, "2.9.0");
+        let cast = if kind == Kind::Sqlite { "" } else { "::jsonb" };
+        let numbers = match kind {
+            Kind::Sqlite => {
+                "(WITH RECURSIVE n(n) AS (SELECT 10000 UNION ALL SELECT n + 1 FROM n WHERE n < 12999) SELECT n FROM n) n"
+            }
+            Kind::Postgres(_) => "generate_series(10000, 12999) n",
+        };
+        database.sql(&format!(
+            "INSERT INTO agno_sessions (session_id, session_type, runs, created_at)
+             SELECT 's' || n, 'agent', ('[{{\"x\": 1}}, {{\"run_id\": \"' || n || '\"}}]'){cast}, 1 FROM {numbers}"
+        ));
+        let before = database.dump();
+        let why = database.refused(&["cleanup", "--yes"], 6);
+        let told = "of 3,000 sessions: s10000, s10001,";
+        assert!(why.contains("6,000 runs") && why.contains(told) && why.contains("and 2980 more"), "{why}");
+        let report = database.ok(&["cleanup", "--force", "--dry-run"]);
+        let warnings: Vec<&String> = report.tables.iter().flat_map(|table| &table.warnings).collect();
+        assert!(warnings.iter().any(|one| one.contains(told) && one.contains("would be lost")), "{warnings:?}");
+        assert_same(&database.dump(), &before, "only told");
+        let report = database.ok(&["cleanup", "--force", "--yes"]);
+        let differences = report.tables.iter().map(|table| &table.differences).find(|one| !one.is_empty()).expect("some");
+        assert_eq!((differences.count, differences.ids, differences.named.len()), (6000, 3000, 1000));
+        let warnings: Vec<&String> = report.tables.iter().flat_map(|table| &table.warnings).collect();
+        assert!(warnings.iter().any(|one| one.contains(told) && one.contains("went with the column")), "{warnings:?}");
+    }
+}
+
+/// A table that cannot be looked at proves nothing.
+#[test]
+fn cleanup_waits_for_what_verify_finds_unusable() {
+    let damages = [
+        (
+            "ALTER TABLE agno_eval_runs DROP COLUMN eval_data",
+            "agno_eval_runs: it is no evals table any more: it lacks eval_data",
+        ),
+        ("ALTER TABLE agno_runs DROP COLUMN parent_run_id", "agno_sessions: its runs table agno_runs lacks parent_run_id"),
+    ];
+    for kind in kinds() {
+        for (damage, said) in damages {
+            let database = newest(kind, "2.9.0");
+            database.sql(damage);
+            for arguments in [&["cleanup", "--yes"][..], &["cleanup", "--yes", "--force"]] {
+                let why = database.refused(arguments, 6);
+                assert!(why.contains(said), "{why}");
+            }
+        }
+        if kind != Kind::Sqlite {
+            let database = newest(kind, "2.9.0");
+            database.sql("ALTER TABLE agno_runs DROP CONSTRAINT agno_runs_pkey CASCADE");
+            let why = database.refused(&["cleanup", "--yes", "--force"], 6);
+            assert!(why.contains("agno_runs has lost its key run_id"), "{why}");
+        }
+    }
+}
+
+/// Room is looked for before the first change, not after the column is gone.
+#[test]
+fn giving_space_back_is_refused_before_anything_goes() {
+    let database = newest(Kind::Sqlite, "2.9.0");
+    let before = database.dump();
+    let cleanup = ["cleanup", "--yes", "--vacuum", "--db", database.url.as_str()];
+    // No byte is ever free there.
+    let output = support::binary().args(cleanup).env("SQLITE_TMPDIR", "/proc").output().expect("runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(6), "{stderr}");
+    assert!(stderr.contains("on the disk of /proc") && stderr.contains(" and 0 MB are free"), "{stderr}");
+    assert_same(&database.dump(), &before, "refused");
+    assert!(database.shape("agno_sessions").iter().any(|fact| fact.starts_with("column runs ")));
+    let output = support::binary().args(cleanup).output().expect("runs");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}

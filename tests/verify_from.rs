@@ -97,6 +97,34 @@ fn every_damage_is_found_and_named() {
             "UPDATE agno_memories SET user_id = 'mallory' WHERE memory_id = '{memory}'",
             "user_memories: {memory}: its memory has another user_id",
         ),
+        (
+            "UPDATE agno_memories SET created_at = 3, agent_id = 'a', team_id = 't' WHERE memory_id = '{memory}'",
+            "user_memories: {memory}: its memory has another agent_id, team_id, created_at",
+        ),
+        (
+            "UPDATE agno_runs SET user_id = 'mallory' WHERE session_id = 'plain-0' AND run_index = 1",
+            "agent_sessions: plain-0 runs[1]: run {second} has another user_id",
+        ),
+        (
+            "UPDATE agno_runs SET created_at = 5, updated_at = 5 WHERE session_id = 'plain-0' AND run_index = 1",
+            "agent_sessions: plain-0 runs[1]: run {second} has another created_at",
+        ),
+        (
+            "UPDATE agno_sessions SET created_at = 7 WHERE session_id = 'plain-0'",
+            "agent_sessions: plain-0: its session has another session_type or created_at",
+        ),
+        (
+            "UPDATE agno_sessions SET session_type = 'workflow' WHERE session_id = 'plain-0'",
+            "agent_sessions: plain-0: its session has another session_type or created_at",
+        ),
+        (
+            "DROP TABLE agno_runs",
+            "team_sessions: : agno_sessions has no table of runs that could be asked: no run was compared",
+        ),
+        (
+            "ALTER TABLE agno_runs DROP COLUMN parent_run_id",
+            "team_sessions: : agno_sessions has no table of runs that could be asked: no run was compared",
+        ),
     ];
     let v1 = source("agno-1.8.4");
     let memory = v1.one("SELECT min(id) FROM user_memories");
@@ -201,5 +229,24 @@ fn values_are_compared_to_the_last_digit() {
     for way in [vec!["current"], vec!["down", "2.0.0", "--yes"], vec!["up"]] {
         target.ok(&way);
         assert_eq!(differences(&target.ok(&["verify", "--from", &v1.url])), [""; 0], "{way:?}");
+    }
+}
+
+/// One that is told for missing would be written a second time.
+#[test]
+fn a_session_that_was_changed_is_not_missing() {
+    let v1 = source("agno-1.8.4");
+    for kind in kinds() {
+        let target = empty(kind);
+        target.ok(&["v1-to-v2", "--from", &v1.url]);
+        let made = target.one("SELECT created_at FROM agno_sessions WHERE session_id = 'plain-0'");
+        target.sql("UPDATE agno_sessions SET created_at = 7, session_type = 'team' WHERE session_id = 'plain-0'");
+        let report = target.run(&["verify", "--from", &v1.url]);
+        let said = "agent_sessions: plain-0: its session has another session_type or created_at";
+        assert_eq!((report.exit_code, differences(&report)), (4, vec![said.to_owned()]));
+        target.sql(&format!(
+            "UPDATE agno_sessions SET created_at = {made}, session_type = 'agent' WHERE session_id = 'plain-0'"
+        ));
+        assert_eq!(differences(&target.ok(&["verify", "--from", &v1.url])), [""; 0]);
     }
 }

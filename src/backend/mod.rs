@@ -170,6 +170,11 @@ pub trait Dialect: Sync {
     /// The key of a table was its primary key in every version: nothing turns it back.
     fn key_is_primary(&self) -> bool;
 
+    /// Whether a column can be given another type, or NOT NULL, where it is: elsewhere the table has to be made anew.
+    fn alters_columns(&self) -> bool {
+        false
+    }
+
     /// The action on `table`, which has `shape`, as statements. `now` is the second the command started.
     ///
     /// # Errors
@@ -399,6 +404,14 @@ pub trait Backend: Send {
     /// [`crate::error::Stop::Refused`] when the disk has no room to do it, [`crate::error::Stop::Locked`] when an application
     /// did not let go of a table in time.
     fn vacuum(&mut self, tables: &[&str], progress: &mut dyn Progress) -> Result<Vacuumed>;
+
+    /// Refuses when the disk has no room for [`Backend::vacuum`], where that can be known beforehand.
+    ///
+    /// # Errors
+    /// [`crate::error::Stop::Refused`], with what to do.
+    fn room_to_vacuum(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// Copies the database, as it is now, into a file that is not there yet. `to`: the file or its folder; without it the
     /// copy lies beside the database. Returns the file.

@@ -9,6 +9,7 @@ use crate::progress::Progress;
 use crate::report::{Outcome, Report, TableReport};
 use crate::schema::tables::TableType;
 use crate::schema::versions::newest;
+use crate::verify;
 use anyhow::Result;
 
 /// What a `cleanup` was asked to do.
@@ -50,9 +51,16 @@ pub(super) fn cleanup(
             }),
         );
         let mut refusals = observed.survey.refusals.clone();
-        let plans = cleanup::plan(engine, &observed, wanted.unproven)?;
+        for table in verify::unusable(engine, &observed)? {
+            let why = table.differences.named.iter().map(|one| format!("{}: {}: {}", table.name, one.what, one.mend));
+            refusals.extend(why);
+        }
+        let mut plans = cleanup::plan(engine, &observed, wanted.unproven)?;
         refusals.extend(plans.iter().flat_map(|plan| plan.refusals.iter().map(|why| format!("{}: {why}", plan.name))));
         if report.dry_run || !refusals.is_empty() {
+            if wanted.unproven != Unproven::Stays {
+                plans.iter_mut().for_each(|plan| plan.warnings.extend(cleanup::loss(plan)));
+            }
             report.tables = plans;
             return match refusals.is_empty() {
                 true => Ok(()),
@@ -70,6 +78,10 @@ pub(super) fn cleanup(
         }
         if !plans.is_empty() || wanted.vacuum {
             save(engine, wanted.backup, report)?;
+        }
+        if wanted.vacuum {
+            // After the copy, which takes room too, and before the first change.
+            engine.backend.room_to_vacuum()?;
         }
         let mut left = plans.iter();
         while let Some(plan) = left.next() {

@@ -16,7 +16,8 @@ use anyhow::Result;
 
 /// What a stamp claims and the table lacks, in words.
 fn drift(observed: &Observed, table: &Found) -> Vec<String> {
-    observed.drift(table).into_iter().map(|fact| format!("lacks {fact}")).collect()
+    let facts = observed.drift(table).into_iter().chain(verify::lost_runs(observed, table));
+    facts.map(|fact| format!("lacks {fact}")).collect()
 }
 
 /// `current`: one line.
@@ -122,7 +123,9 @@ pub(super) fn verify(options: &Options, progress: &mut dyn Progress, report: &mu
             engine.progress.on(Event::TableDone);
             report.tables.push(outcome?);
         }
+        report.tables.extend(verify::unusable(engine, &observed)?);
         report.tables.extend(verify::archive(engine, &observed)?);
+        report.notes.extend(verify::missing(engine.backend, &observed, &engine.settings.versions_table)?);
         // Tables that were named and are not there were not looked at: that is no proof.
         match observed.survey.refusals.as_slice() {
             [] => Ok(()),

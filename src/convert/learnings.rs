@@ -49,8 +49,13 @@ pub fn fate(row: &EntityRow<'_>) -> Fate {
     let (entity_type, entity_id) = (row.entity_type, row.entity_id);
     match content.get("user_id").and_then(as_python_text) {
         Some(writer) if writer != row.owner => Fate::Quarantined(format!("entity_{QUARANTINE}_{entity_type}_{entity_id}")),
-        _ => Fate::Owned(format!("entity_user_{}_{entity_type}_{entity_id}", user_segment(row.owner))),
+        _ => Fate::Owned(key_of(row.owner, entity_type, entity_id)),
     }
+}
+
+/// The key of an entity memory of one user, since 3.0.0.
+pub fn key_of(owner: &str, entity_type: &str, entity_id: &str) -> String {
+    format!("entity_user_{}_{entity_type}_{entity_id}", user_segment(owner))
 }
 
 /// The first 16 hex digits of the SHA-256 of the user id.

@@ -5,5 +5,6 @@
 pub mod jsonb;
 pub mod learnings;
 pub mod runs;
+pub mod same;
 pub mod scan;
 pub mod v1;

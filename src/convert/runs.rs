@@ -362,6 +362,17 @@ pub fn id_of(payload: &[u8]) -> Option<String> {
     }
 }
 
+/// Whose a run says it is, by its payload. Its row has the user of its session, or that of the call that wrote it.
+pub fn user_of(payload: &[u8]) -> Option<String> {
+    let mut user = None;
+    let scanned = scan::members(payload, 0, |key, value| {
+        if key == b"user_id" {
+            user = id(Some(value));
+        }
+    });
+    scanned.ok().and(user)
+}
+
 impl Fields<'_> {
     /// The run's id; a number as its text.
     fn run_id(&self) -> Option<String> {

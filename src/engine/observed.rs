@@ -35,7 +35,7 @@ pub(super) struct State {
 
 impl Observed {
     pub(super) fn has_archive(&self) -> bool {
-        self.catalog.tables.contains_key(ARCHIVE_TABLE) && archive::stranger(&self.catalog).is_none()
+        self.catalog.tables.get(ARCHIVE_TABLE).is_some_and(archive::is_one)
     }
 
     /// Whether the runs table of a sessions table has a stamp.

@@ -42,6 +42,8 @@ pub struct ForeignKeyShape {
     pub columns: Vec<String>,
     /// The table it names.
     pub parent: String,
+    /// ON DELETE CASCADE: a row goes with the one that it names.
+    pub cascades: bool,
 }
 
 /// A table that is there.

@@ -158,7 +158,7 @@ pub fn verify(options: &Options, from: &Sources<'_>, progress: &mut dyn Progress
     }
     let storage = storage_of(&*target);
     let in_turn = false;
-    let mut sink = Comparing { backend: &mut *target, targets: &targets };
+    let mut sink = Comparing { backend: &mut *target, targets: &targets, told: false };
     let (mut accounts, outcome) =
         Converter::new(&mut sources, progress, storage, in_turn, Purpose::Compare).run(&tables, chosen, &mut sink);
     for account in &mut accounts {

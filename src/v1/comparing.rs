@@ -2,13 +2,13 @@
 
 use crate::backend::Backend;
 use crate::convert::runs::{Element, RunList, id_of};
+use crate::convert::same::same_json;
 use crate::convert::v1::{Converted, Memory, Run, Session};
 use crate::difference::{Difference, Differences};
 use crate::progress::Progress;
 use crate::v1::sink::{Rows, Sink, Taken, Targets, is_same};
 use crate::v1::target::{RunColumns, Target, There};
 use anyhow::Result;
-use serde_json::Value;
 use std::collections::HashMap;
 
 /// Reads what is there and compares it.
@@ -17,9 +17,11 @@ pub struct Comparing<'c> {
     pub backend: &'c mut dyn Backend,
     /// Its tables.
     pub targets: &'c Targets,
+    /// It was said that no run can be asked for.
+    pub told: bool,
 }
 
-const MISSING: &str = "agno-migrate v1-to-v2 writes it";
+const MISSING: &str = "if the app did not delete it: agno-migrate v1-to-v2 writes it";
 const OTHER: &str = "if the old row is right, delete the new one and run agno-migrate v1-to-v2 again";
 
 impl Sink for Comparing<'_> {
@@ -58,13 +60,22 @@ impl Comparing<'_> {
                 differs(&mut taken.differences, id, None, what, MISSING);
                 return Ok(());
             }
+            // The session of another has this id, unless it has the runs of this one: then it was changed.
             Some(other) if !is_same(other, converted) => {
-                taken.collided.push(id.to_owned());
-                return Ok(());
+                if !self.has_any_run(target, session)? {
+                    taken.collided.push(id.to_owned());
+                    return Ok(());
+                }
+                taken.already_there += 1;
+                let what = "its session has another session_type or created_at".to_owned();
+                let mend = "correct both by the old row: agno-migrate v1-to-v2 would take it for another session";
+                differs(&mut taken.differences, id, None, what, mend);
             }
             Some(_) => taken.already_there += 1,
         }
+        let mut user = None;
         let has_changed = target.row(self.backend, id, &mut |there| {
+            user = there.text("user_id").map(<[u8]>::to_vec);
             let has_changed = there.number("updated_at") != session.updated_at;
             if !has_changed {
                 let other = other_columns(session, there);
@@ -76,11 +87,42 @@ impl Comparing<'_> {
             Ok(has_changed)
         })?;
         taken.changed += u64::from(has_changed);
-        self.runs(target, session, has_changed, taken)
+        if !target.has_runs() {
+            if !std::mem::replace(&mut self.told, true) {
+                taken.differences.add(Difference {
+                    id: None,
+                    item: None,
+                    what: format!("{} has no table of runs that could be asked: no run was compared", target.name),
+                    mend: "mend that table first, as it is said with it; then run agno-migrate verify again".to_owned(),
+                });
+            }
+            return Ok(());
+        }
+        self.runs(target, session, user.as_deref(), has_changed, taken)
+    }
+
+    /// Whether a session that is there has a run of ours, as it was converted.
+    fn has_any_run(&mut self, target: &Target, session: &Session) -> Result<bool> {
+        let mut has_any = false;
+        if target.has_runs() {
+            target.each_run_of(self.backend, &session.session_id, &mut |there| {
+                let is_it = |run: &Run| run.row.run_id == there.id && same_run(run, there.payload);
+                has_any = has_any || session.runs.iter().any(is_it);
+            })?;
+        }
+        Ok(has_any)
     }
 
     /// The runs of a session, where they are. Those that the app added come after ours.
-    fn runs(&mut self, target: &Target, session: &Session, has_changed: bool, taken: &mut Taken) -> Result<()> {
+    /// `user`: whose the session is now.
+    fn runs(
+        &mut self,
+        target: &Target,
+        session: &Session,
+        user: Option<&[u8]>,
+        has_changed: bool,
+        taken: &mut Taken,
+    ) -> Result<()> {
         let id = session.session_id.as_str();
         let places: HashMap<&str, usize> =
             session.runs.iter().enumerate().map(|(at, run)| (run.row.run_id.as_str(), at)).collect();
@@ -104,6 +146,8 @@ impl Comparing<'_> {
             if !same_run(run, payload) {
                 differs(differences, id, item(), format!("run {run_id} has another content"), OTHER);
             } else if let Some(there) = columns {
+                let created_at = run.row.created_at.or(session.created_at).map(|at| at.to_string());
+                let own = session.user_id.as_deref().map(str::as_bytes);
                 let wanted = [
                     ("run_type", Some(run.row.run_type.unwrap_or(&session.session_type))),
                     ("agent_id", run.row.agent_id.as_deref()),
@@ -111,9 +155,14 @@ impl Comparing<'_> {
                     ("workflow_id", run.row.workflow_id.as_deref()),
                     ("parent_run_id", run.row.parent_run_id.as_deref()),
                     ("status", run.row.status.as_deref()),
+                    ("created_at", created_at.as_deref()),
                 ];
                 let other = wanted.into_iter().zip(there).filter(|((_, wanted), there)| wanted.map(str::as_bytes) != *there);
-                let other: Vec<&str> = other.map(|((column, _), _)| column).collect();
+                let mut other: Vec<&str> = other.map(|((column, _), _)| column).collect();
+                // A session of nobody may have become somebody's before its runs became rows.
+                if there.last().is_some_and(|owner| *owner != own && *owner != user) {
+                    other.push("user_id");
+                }
                 if !other.is_empty() {
                     differs(differences, id, item(), format!("run {run_id} has another {}", other.join(", ")), OTHER);
                 }
@@ -148,18 +197,26 @@ impl Comparing<'_> {
                 is_there = true;
                 has_changed = there.number("updated_at") != memory.updated_at;
                 let json = |column: &str, wanted: Option<&str>| same_json(there.text(column), wanted);
+                // A table that got the column later got the time of the change, or of the migration.
+                let created_at = there.number("created_at");
+                let at = memory.created_at.or(memory.updated_at).unwrap_or(0);
+                let is_made_then = !target.has("created_at")
+                    || created_at == Some(at)
+                    || memory.updated_at.is_none_or(|updated_at| created_at == Some(updated_at));
                 let columns = [
                     ("memory", json("memory", Some(&memory.memory))),
                     ("topics", json("topics", memory.topics.as_deref())),
                     ("input", there.text("input") == memory.input.as_deref().map(str::as_bytes)),
                     ("user_id", there.text("user_id") == memory.user_id.as_deref().map(str::as_bytes)),
+                    ("agent_id", there.text("agent_id").is_none()),
+                    ("team_id", there.text("team_id").is_none()),
+                    ("created_at", is_made_then),
                 ];
                 other = columns.into_iter().filter(|(_, is_same)| !is_same).map(|(column, _)| column).collect();
                 Ok(has_changed)
             })?;
             if !is_there {
-                let mend = "if the app did not delete it: agno-migrate v1-to-v2 writes it";
-                differs(&mut taken.differences, id, None, "its memory is missing".to_owned(), mend);
+                differs(&mut taken.differences, id, None, "its memory is missing".to_owned(), MISSING);
                 continue;
             }
             taken.already_there += 1;
@@ -198,69 +255,6 @@ fn same_run(run: &Run, payload: &[u8]) -> bool {
     run.json.as_bytes() == payload || same_json(Some(payload), Some(&run.json))
 }
 
-/// Whether two texts are the same JSON, however it is encoded: Agno 2 on SQLite encodes twice, JSONB writes numbers its own way.
-fn same_json(there: Option<&[u8]>, wanted: Option<&str>) -> bool {
-    let read = |text: &[u8]| -> Option<Value> {
-        match serde_json::from_slice(text).ok()? {
-            // Encoded twice are lists and objects.
-            Value::String(inner) => match serde_json::from_str(&inner) {
-                Ok(value @ (Value::Array(_) | Value::Object(_))) => Some(value),
-                _ => Some(Value::String(inner)),
-            },
-            value => Some(value),
-        }
-    };
-    match (there, wanted) {
-        (None, None) => true,
-        (Some(there), Some(wanted)) if there == wanted.as_bytes() => true,
-        // As text first: NaN, which Python writes, is no value.
-        (Some(there), Some(wanted)) if wanted.starts_with(['{', '[']) && is_encoded(there, wanted) => true,
-        (Some(there), Some(wanted)) => match (read(there), read(wanted.as_bytes())) {
-            (Some(there), Some(wanted)) => same_value(&there, &wanted),
-            _ => false,
-        },
-        // JSON null stands for NULL.
-        (Some(text), None) => read(text) == Some(Value::Null),
-        (None, Some(text)) => read(text.as_bytes()) == Some(Value::Null),
-    }
-}
-
-/// Whether the text is the JSON string of another.
-fn is_encoded(text: &[u8], of: &str) -> bool {
-    serde_json::from_slice::<String>(text).is_ok_and(|inner| inner == of)
-}
-
-fn same_value(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        // 1.0 and 1, 1e5 and 100000; by every digit, of which a float has only the first.
-        (Value::Number(a), Value::Number(b)) => {
-            let (a, b) = (a.to_string(), b.to_string());
-            a == b || decimal(&a).is_some_and(|digits| decimal(&b) == Some(digits))
-        }
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b)),
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same_value(a, b)))
-        }
-        (a, b) => a == b,
-    }
-}
-
-/// A JSON number as its sign, its digits without zeros around them, and the power of ten behind them; `None`: a power beyond
-/// all use.
-fn decimal(number: &str) -> Option<(bool, String, i64)> {
-    let (is_negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
-    let (digits, power) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
-    let all = format!("{whole}{part}");
-    let digits = all.trim_end_matches('0');
-    let behind = i64::try_from(all.len() - digits.len()).ok()? - i64::try_from(part.len()).ok()?;
-    let power = power.parse::<i64>().ok()?.checked_add(behind)?;
-    match digits.trim_start_matches('0') {
-        "" => Some((false, String::new(), 0)),
-        digits => Some((is_negative, digits.to_owned(), power)),
-    }
-}
-
 /// The runs of a list, each with its id.
 pub(super) fn each_of_list(list: &[u8], each: &mut dyn FnMut(&str, &[u8])) {
     // A list that cannot be read has none of the runs: each of them is told as missing.
@@ -269,30 +263,5 @@ pub(super) fn each_of_list(list: &[u8], each: &mut dyn FnMut(&str, &[u8])) {
         if let Element::Run(fields) = element {
             each(&fields.row().run_id, payload);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_is_compared_as_values() {
-        let same = |there: &str, wanted: &str| same_json(Some(there.as_bytes()), Some(wanted));
-        assert!(same(r#"{"a": 1.0, "b": [1e5]}"#, r#"{"b":[100000],"a":1.0}"#));
-        assert!(same(r#""{\"a\": 1}""#, r#"{"a":1}"#));
-        assert!(same(r#""text""#, r#""text""#));
-        assert!(same(r#""{\"s\": NaN}""#, r#"{"s": NaN}"#));
-        assert!(!same("1234567890123456789", "1234567890123456780"));
-        assert!(
-            !same("9007199254740993", "9007199254740992.0") && !same("0.12345678901234567891", "0.12345678901234567799")
-        );
-        assert!(same("-0.0", "0") && same("1200", "1.2E+3") && same("0.0120", "12e-3") && same("1e500", "10.0e499"));
-        assert!(!same("-1", "1") && !same("1e500", "1e501") && !same("1e99999999999999999999", "2e99999999999999999999"));
-        assert!(!same(r#""123""#, "123") && !same(r#""null""#, "null"));
-        assert!(!same(r#"{"a": 1}"#, r#"{"a": 2}"#));
-        assert!(!same(r#"{"a": 1}"#, r#"{"a": 1, "b": 2}"#));
-        assert!(!same("[1, 2]", "[2, 1]"));
-        assert!(same_json(None, None) && same_json(Some(b"null"), None) && !same_json(Some(b"1"), None));
     }
 }

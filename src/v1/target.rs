@@ -3,7 +3,7 @@
 use crate::backend::{Backend, Value};
 use crate::convert::runs::ListText;
 use crate::convert::v1::{Memory, Run, Session};
-use crate::discover::{Found, Survey};
+use crate::discover::{Found, Survey, has_columns};
 use crate::engine::{Course, Engine, Moves};
 use crate::error::Stop;
 use crate::plan::Action;
@@ -81,8 +81,8 @@ pub struct RunThere<'r> {
     pub columns: Option<RunColumns<'r>>,
 }
 
-/// run_type, agent_id, team_id, workflow_id, parent_run_id and status of a row.
-pub type RunColumns<'r> = [Option<&'r [u8]>; 6];
+/// run_type, agent_id, team_id, workflow_id, parent_run_id, status, created_at and user_id of a row.
+pub type RunColumns<'r> = [Option<&'r [u8]>; 8];
 
 /// The table of a type to write to: the named one, the only one, or the one with the default name.
 pub fn choose(survey: &Survey, table_type: TableType, named: Option<&str>) -> Result<String> {
@@ -165,6 +165,19 @@ impl Target {
         let is_text = backend.dialect().key_is_primary();
         let twice = is_text && table_type == TableType::Sessions && runs.is_none();
         Ok(Target { name: name.to_owned(), shape, runs, twice, key: table_type.known().key[0] })
+    }
+
+    /// Whether runs can be asked for: in the runs table, or in the column where there is none.
+    pub fn has_runs(&self) -> bool {
+        match &self.runs {
+            Some((_, shape)) => has_columns(shape, TableType::Runs),
+            None => self.shape.column("runs").is_some(),
+        }
+    }
+
+    /// Whether it has a column.
+    pub fn has(&self, column: &str) -> bool {
+        self.shape.column(column).is_some()
     }
 
     /// Type and created_at of the sessions that are there, by id.
@@ -325,10 +338,11 @@ impl Target {
             });
         };
         let sql = format!(
-            "SELECT run_id, {}, CASE WHEN updated_at > created_at THEN 'later' END, \
-               run_type, agent_id, team_id, workflow_id, parent_run_id, status FROM {} WHERE session_id = $1 \
+            "SELECT run_id, {}, CASE WHEN updated_at <> created_at THEN 'later' END, \
+               run_type, agent_id, team_id, workflow_id, parent_run_id, status, {}, user_id FROM {} WHERE session_id = $1 \
              ORDER BY run_index, created_at, run_id",
             dialect.as_text("run_data"),
+            dialect.as_text("created_at"),
             dialect.table(runs)
         );
         backend.scan(&sql, &[session.into()], &mut |fields| {
@@ -342,6 +356,9 @@ impl Target {
 
     /// Calls `each` with the id and the session of every run that is there.
     pub fn each_run(&self, backend: &mut dyn Backend, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<()> {
+        if !self.has_runs() {
+            return Ok(());
+        }
         let dialect = backend.dialect();
         let Some((runs, _)) = &self.runs else {
             // Before 3.0.0 runs are in the rows of their sessions; `up` breaks on an id that two of them have.

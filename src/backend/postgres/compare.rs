@@ -7,11 +7,11 @@ use crate::difference::{Compared, Difference, RunDiffers};
 use crate::error::Stop;
 use crate::progress::{Event, Progress, interrupted};
 use anyhow::Result;
-use std::collections::HashSet;
 
 /// What of a row is held against its run, besides the payload, and when: what the run says itself. What comes from its session may
-/// have changed there since. The place is compared as an order: runs that the app deleted leave holes.
-fn compared_columns() -> [(&'static str, String); 7] {
+/// have changed there since: the session of nobody may have become somebody's. The place is compared as an order: runs that the
+/// app deleted leave holes.
+fn compared_columns() -> [(&'static str, String); 8] {
     let always = || "true".to_owned();
     [
         ("run_type", format!("({}) IS NOT NULL", runs::run_type("w.run_data"))),
@@ -25,10 +25,12 @@ fn compared_columns() -> [(&'static str, String); 7] {
             "CASE jsonb_typeof(w.run_data -> 'created_at') WHEN 'number' THEN (w.run_data -> 'created_at')::numeric >= 1 ELSE false END"
                 .to_owned(),
         ),
+        // A run may say whose it is.
+        ("user_id", "r.user_id IS NOT NULL AND w.run_data ->> 'user_id' IS DISTINCT FROM r.user_id".to_owned()),
     ]
 }
 
-const NO_OBJECT: &str = "is no object";
+const NO_LIST: &str = "its runs are no list";
 
 /// Holds every run of the old column against its row. A column that was made JSON again may hold what cannot be compared: its
 /// sessions are differences.
@@ -66,7 +68,7 @@ fn compare_readable(tables: &Tables<'_>, client: &mut Client, progress: &mut dyn
     progress.on(Event::Rows { name: tables.sessions_name.to_owned(), total: total.parse().unwrap_or(0) });
     // `up` writes both times the same: a run that the app changed later, and that is one still, counts as it is.
     let columns = compared_columns()
-        .map(|(column, when)| format!("CASE WHEN {when} AND w.{column} IS DISTINCT FROM r.{column} THEN '{column}' END"))
+        .map(|(column, when)| format!("CASE WHEN w.{column} IS DISTINCT FROM r.{column} AND {when} THEN '{column}' END"))
         .join(", ");
     // OFFSET 0: payloads are compared before the rows are sorted, and do not go along.
     let sql = format!(
@@ -79,20 +81,24 @@ fn compare_readable(tables: &Tables<'_>, client: &mut Client, progress: &mut dyn
            SELECT w.session_id, w.run_index, w.run_id, \
              CASE WHEN w.run_id IS NULL THEN 'no row' WHEN r.run_id IS NULL THEN 'missing' \
                   WHEN r.session_id <> w.session_id THEN 'elsewhere' \
-                  WHEN r.updated_at > r.created_at AND r.run_data::jsonb ->> 'run_id' = r.run_id THEN 'changed' \
+                  WHEN r.updated_at <> r.created_at AND r.run_data::jsonb ->> 'run_id' = r.run_id THEN 'changed' \
                   WHEN r.run_data::jsonb IS DISTINCT FROM w.run_data THEN 'content' \
                   WHEN concat({columns}) <> '' THEN 'columns' ELSE 'same' END AS verdict, \
-             CASE WHEN w.run_id IS NULL THEN CASE jsonb_typeof(w.run_data) WHEN 'object' THEN 'has no run_id' ELSE '{NO_OBJECT}' END \
+             CASE WHEN w.run_id IS NULL THEN CASE jsonb_typeof(w.run_data) WHEN 'object' THEN 'has no run_id' \
+                    ELSE CASE WHEN EXISTS (SELECT 1 FROM {sessions} s WHERE s.session_id = w.session_id \
+                                           AND jsonb_typeof(s.runs::jsonb) = 'array') \
+                         THEN 'is no object' ELSE '{NO_LIST}' END END \
                   WHEN r.session_id <> w.session_id THEN r.session_id \
                   ELSE concat_ws(', ', {columns}) END::text AS detail, \
              ROW(r.run_index, r.created_at, r.run_id) AS place \
            FROM ({rows}) w LEFT JOIN {runs} r ON r.run_id = w.run_id OFFSET 0) w OFFSET 0) w \
-         WINDOW o AS (PARTITION BY session_id, verdict = 'same' ORDER BY run_index)",
+         WINDOW o AS (PARTITION BY session_id, verdict = 'same' ORDER BY run_index) \
+         ORDER BY session_id, run_index",
         rows = tables.rows(),
+        sessions = tables.sessions,
         runs = tables.runs,
     );
     let mut compared = Compared::default();
-    let mut no_objects = Vec::new();
     client.scan(&sql, &[], &mut |fields| {
         if compared.runs % 1000 == 0 && interrupted() {
             return Err(Stop::Interrupted.into());
@@ -107,8 +113,9 @@ fn compare_readable(tables: &Tables<'_>, client: &mut Client, progress: &mut dyn
                 compared.changed += 1;
                 return Ok(true);
             }
-            "no row" if detail == NO_OBJECT => {
-                no_objects.push((session, index));
+            "no row" if detail == NO_LIST => {
+                compared.runs -= 1;
+                compared.no_list(&session, &detail);
                 return Ok(true);
             }
             "no row" => RunDiffers::NoRow(detail),
@@ -122,19 +129,5 @@ fn compare_readable(tables: &Tables<'_>, client: &mut Client, progress: &mut dyn
         compared.differs(&session, index, &differs);
         Ok(true)
     })?;
-    if !no_objects.is_empty() {
-        let no_list: HashSet<String> = tables.no_lists(client)?;
-        for (session, index) in no_objects {
-            if no_list.contains(&session) {
-                compared.runs -= 1;
-                compared.no_list(&session, "its runs are no list");
-            } else {
-                compared.differs(&session, index, &RunDiffers::NoRow(NO_OBJECT.to_owned()));
-            }
-        }
-    }
-    // runs[2] before runs[10].
-    let by_place = |one: &Difference| (one.id.clone(), one.item.as_ref().map(String::len), one.item.clone());
-    compared.differences.named.sort_by_key(by_place);
     Ok(compared)
 }

@@ -34,6 +34,10 @@ impl Dialect for Postgres {
         }
     }
 
+    fn alters_columns(&self) -> bool {
+        true
+    }
+
     fn seen_as(&self, column_type: ColumnType) -> ColumnType {
         column_type
     }

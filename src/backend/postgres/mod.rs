@@ -329,10 +329,12 @@ impl Backend for PostgresBackend {
     }
 
     fn backup(&mut self, _: Option<&Path>, _: &mut dyn Progress) -> Result<PathBuf> {
+        // pg_restore --clean cannot: it drops the sessions before the key on them.
         Err(Stop::Refused(format!(
-            "--backup copies SQLite files, and this is PostgreSQL: pg_dump --format=custom --schema={} --file=agno.dump DATABASE \
-             saves it, pg_restore --clean brings it back",
-            self.dialect.schema
+            "--backup copies SQLite files, and this is PostgreSQL: pg_dump --format=custom --schema={schema} --file=agno.dump DATABASE \
+             saves it; psql --command='DROP SCHEMA {schema} CASCADE' DATABASE and then pg_restore --dbname=DATABASE agno.dump bring it \
+             back (DATABASE: the URL without +psycopg)",
+            schema = self.dialect.schema
         ))
         .into())
     }

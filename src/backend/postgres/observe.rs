@@ -132,7 +132,7 @@ fn tables(schema: &str, table: &str, ask: Ask<'_>) -> Result<BTreeMap<String, Sh
     }
 
     for mut row in each(
-        "SELECT c.relname::text, r.relname::text, array_to_string(k.conkey, ' ') \
+        "SELECT c.relname::text, r.relname::text, array_to_string(k.conkey, ' '), k.confdeltype = 'c' \
          {of_schema} JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f' \
          JOIN pg_class r ON r.oid = k.confrelid AND r.relnamespace = c.relnamespace \
          WHERE {wanted} ORDER BY c.relname, k.oid",
@@ -141,7 +141,7 @@ fn tables(schema: &str, table: &str, ask: Ask<'_>) -> Result<BTreeMap<String, Sh
         let Some(shape) = tables.get_mut(&table) else { continue };
         let parent = row.text();
         let columns = row.text().split(' ').filter_map(|number| named(&table, number)).collect();
-        shape.foreign_keys.push(ForeignKeyShape { columns, parent });
+        shape.foreign_keys.push(ForeignKeyShape { columns, parent, cascades: row.flag() });
     }
     Ok(tables)
 }

@@ -7,7 +7,6 @@ use super::sharing;
 use crate::backend::{Dialect, LEFT_NAMED, Moved, Row};
 use crate::progress::{Event, Progress};
 use anyhow::Result;
-use std::collections::HashSet;
 
 /// The most one JSONB value may hold in an array, in bytes, less what the entries themselves take.
 const LARGEST_LIST: i64 = 255 << 20;
@@ -212,15 +211,6 @@ impl<'d> Tables<'d> {
         }
         moved.left_count += count.saturating_sub(LEFT_NAMED as u64);
         Ok(count)
-    }
-
-    /// The sessions whose column holds something else than a list.
-    pub(super) fn no_lists(&self, client: &mut Client) -> Result<HashSet<String>> {
-        let sql = format!(
-            "SELECT session_id::text FROM {} WHERE runs IS NOT NULL AND jsonb_typeof(runs::jsonb) NOT IN ('array', 'null')",
-            self.sessions
-        );
-        Ok(client.query(&sql, &[])?.into_iter().flatten().flatten().collect())
     }
 
     /// Takes out of the new rows those whose id another has: the first by (sessions.created_at, session_id, position) keeps it.

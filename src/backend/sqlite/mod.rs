@@ -494,6 +494,10 @@ impl Backend for SqliteBackend {
         runs::encode(&self.connection, sessions).map_err(explain)
     }
 
+    fn room_to_vacuum(&mut self) -> Result<()> {
+        space::room_to_vacuum(&self.connection, &self.path).map_err(explained)
+    }
+
     fn vacuum(&mut self, _: &[&str], progress: &mut dyn Progress) -> Result<Vacuumed> {
         progress.on(Event::Table { name: self.name(), work: "being written anew".to_owned() });
         let vacuumed = space::vacuum(&self.connection, &self.path).map_err(explained);

@@ -99,14 +99,18 @@ fn tables(connection: &Connection, only: Option<&str>) -> Result<Tables> {
     )?;
 
     each(
-        "SELECT m.name, f.\"table\", f.\"from\", f.seq FROM sqlite_schema m, pragma_foreign_key_list(m.name) f \
+        "SELECT m.name, f.\"table\", f.\"from\", f.seq, f.on_delete = 'CASCADE' FROM sqlite_schema m, pragma_foreign_key_list(m.name) f \
          WHERE {ordinary} AND ($1 IS NULL OR m.name = $1) ORDER BY m.name, f.id, f.seq",
         &mut |tables, row| {
             let Some(shape) = tables.get_mut(&row.get::<_, String>(0)?) else { return Ok(()) };
             let column: String = row.get(2)?;
             match (row.get::<_, i64>(3)?, shape.foreign_keys.last_mut()) {
                 (1.., Some(key)) => key.columns.push(column),
-                _ => shape.foreign_keys.push(ForeignKeyShape { columns: vec![column], parent: row.get(1)? }),
+                _ => shape.foreign_keys.push(ForeignKeyShape {
+                    columns: vec![column],
+                    parent: row.get(1)?,
+                    cascades: row.get(4)?,
+                }),
             }
             Ok(())
         },

@@ -9,6 +9,7 @@ use jiff::ZonedDateTime;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
@@ -84,7 +85,7 @@ fn names(path: &Path, to: Option<&Path>) -> Box<dyn Iterator<Item = PathBuf>> {
 /// Gives the copy its name, or the next one when something has that by now.
 fn name_it(mut partial: NamedTempFile, mut target: PathBuf, names: &mut dyn Iterator<Item = PathBuf>) -> Result<PathBuf> {
     while let Err(failed) = partial.persist_noclobber(&target) {
-        if failed.error.kind() != std::io::ErrorKind::AlreadyExists {
+        if failed.error.kind() != ErrorKind::AlreadyExists {
             return Err(anyhow!(failed.error).context(format!("cannot name it {}", target.display())));
         }
         target = names
@@ -113,14 +114,22 @@ fn fill(
         return Err(Stop::Refused(format!(
             "it needs {} MB and {} MB are free on its disk: make room, or name another place with --backup PATH",
             megabytes(needed),
-            megabytes(free)
+            // Rounded the other way: what is needed and what is free never look the same.
+            free / 1_000_000
         ))
         .into());
     }
     let mut name = target.file_name().unwrap_or_default().to_owned();
     name.push(".partial-");
     let partial = tempfile::Builder::new().prefix(&name).tempfile_in(&folder);
-    let partial = partial.with_context(|| format!("cannot make a file in {}", folder.display()))?;
+    let partial = partial.map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => anyhow::Error::from(Stop::Refused(format!(
+            "no file can be made in {} ({error}): allow it, or name another place with --backup PATH",
+            folder.display(),
+            error = error.kind()
+        ))),
+        _ => anyhow!(error).context(format!("cannot make a file in {}", folder.display())),
+    })?;
     // Who may not read the database may not read its copy.
     partial.as_file().set_permissions(fs::metadata(path)?.permissions())?;
     let mut copy = connect(partial.path(), OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
@@ -161,8 +170,8 @@ fn fill(
     Ok(partial)
 }
 
-/// Writes the file anew without the pages that nothing uses.
-pub fn vacuum(connection: &Connection, path: &Path) -> Result<Vacuumed> {
+/// Refuses when the disk has no room for [`vacuum`].
+pub fn room_to_vacuum(connection: &Connection, path: &Path) -> Result<()> {
     let (before, used) = size(connection)?;
     // The new content goes to a temporary file, and the old one to the journal or the new one to the log.
     let places = [(folder_of(path)?, before + used), (temporary(), used)];
@@ -170,15 +179,22 @@ pub fn vacuum(connection: &Connection, path: &Path) -> Result<Vacuumed> {
         let free = free(&folder)?;
         if free < needed {
             return Err(Stop::Refused(format!(
-                "giving space back takes about {} MB on the disk of {} for a moment, and {} MB are free: make room, then run \
-                 agno-migrate cleanup --vacuum again",
+                "giving space back takes about {} MB on the disk of {} for a moment, and {} MB are free: make room and run agno-migrate \
+                 cleanup --vacuum again; without --vacuum the space stays in the file, for new rows",
                 megabytes(needed),
                 folder.display(),
-                megabytes(free)
+                free / 1_000_000
             ))
             .into());
         }
     }
+    Ok(())
+}
+
+/// Writes the file anew without the pages that nothing uses.
+pub fn vacuum(connection: &Connection, path: &Path) -> Result<Vacuumed> {
+    room_to_vacuum(connection, path)?;
+    let (before, _) = size(connection)?;
     connection.execute_batch("VACUUM")?;
     // In WAL mode the file itself shrinks only now; an app that reads keeps it from doing so, and will do it later.
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;

@@ -3,7 +3,8 @@
 use super::{Halt, Session, Stored, each_session, values, walk};
 use crate::backend::sqlite::Sqlite;
 use crate::backend::{Dialect, sqlite::as_text};
-use crate::convert::runs::{Element, RunList, RunRow, id_of};
+use crate::convert::runs::{Element, RunList, RunRow, id_of, user_of};
+use crate::convert::same::same_json;
 use crate::difference::{Compared, RunDiffers};
 use crate::error::Stop;
 use crate::progress::{Event, Progress, interrupted};
@@ -13,8 +14,8 @@ use rusqlite::{Connection, Statement};
 use std::collections::HashSet;
 use std::io::Read;
 
-/// What of a row is held against its run, besides the payload: what the run says itself. What comes from its session may
-/// have changed there since. The place is compared as an order: runs that the app deleted leave holes.
+/// What of a row is held against its run, besides the payload and the owner: what the run says itself. What comes from its
+/// session may have changed there since. The place is compared as an order: runs that the app deleted leave holes.
 const COMPARED: [(usize, &str); 7] = [
     (RUN_TYPE, "run_type"),
     (3, "agent_id"),
@@ -25,6 +26,7 @@ const COMPARED: [(usize, &str); 7] = [
     (CREATED_AT, "created_at"),
 ];
 const RUN_TYPE: usize = 2;
+const USER_ID: usize = 6;
 const CREATED_AT: usize = 11;
 
 /// Holds every run of the old column against its row, one at a time.
@@ -102,12 +104,17 @@ impl Comparing<'_> {
             return Ok(Some(RunDiffers::Elsewhere(id.to_owned(), other)));
         }
         // `up` writes both times the same: a run that the app changed later, and that is one still, counts as it is.
-        if whole(there(12)?) > whole(there(11)?) && is_run(there(10)?, id) {
+        // What the run itself says of its creation may be later than any clock of the app.
+        let times = whole(there(12)?).zip(whole(there(11)?));
+        if times.is_some_and(|(updated, created)| updated != created) && is_run(there(10)?, id) {
             self.compared.changed += 1;
             return Ok(None);
         }
-        let is_same = match there(10)? {
-            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => ValueRef::Text(bytes) == wanted[10],
+        // Bytes first. Agno 3 writes a list anew when it deletes a run of it: the others stay what they say.
+        let is_same = match (there(10)?, wanted[10]) {
+            (ValueRef::Text(there) | ValueRef::Blob(there), ValueRef::Text(wanted)) => {
+                there == wanted || std::str::from_utf8(wanted).is_ok_and(|wanted| same_json(Some(there), Some(wanted)))
+            }
             _ => false,
         };
         if !is_same {
@@ -120,6 +127,15 @@ impl Comparing<'_> {
             if !is_the_sessions && there(at)? != wanted[at] {
                 columns.push(column);
             }
+        }
+        // The session of nobody may have become somebody's since, and a run may say whose it is.
+        let owner = there(USER_ID)?;
+        let is_of_run = || {
+            matches!((owner, wanted[10]), (ValueRef::Text(owner), ValueRef::Text(run))
+            if user_of(run).is_some_and(|user| user.as_bytes() == owner))
+        };
+        if owner != ValueRef::Null && owner != wanted[USER_ID] && !is_of_run() {
+            columns.push("user_id");
         }
         if !columns.is_empty() {
             return Ok(Some(RunDiffers::Columns(id.to_owned(), columns.join(", "))));

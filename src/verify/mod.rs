@@ -1,12 +1,20 @@
 //! Proves, reading only, that a database is what its stamps say: shapes, runs, keys of entity memories, the archive.
 
-use crate::archive;
+mod archive;
+mod shape;
+mod unusable;
+
+pub use archive::archive;
+pub use shape::{lost_runs, runs_trouble};
+pub use unusable::{missing, tables as unusable};
+
+use crate::convert::learnings;
 use crate::difference::{Compared, Difference, Differences};
 use crate::discover::{Found, Stamp};
 use crate::engine::{Engine, Observed};
 use crate::report::{Outcome, TableReport};
 use crate::rows;
-use crate::schema::tables::{ARCHIVE_TABLE, TableType};
+use crate::schema::tables::TableType;
 use crate::schema::{MIGRATIONS, Move, Step};
 use anyhow::{Context, Result};
 use semver::Version;
@@ -21,7 +29,7 @@ pub fn table(engine: &mut Engine<'_>, observed: &Observed, table: &Found) -> Res
     let mut report = TableReport::of(table);
     report.rows = Some(engine.rows(&table.name)?);
     report.differences.append(stamp(table, &engine.settings.versions_table));
-    report.differences.append(shape(observed, table));
+    report.differences.append(shape::shape(observed, table, engine.backend.dialect()));
     if table.table_type == TableType::Sessions && is_at(table, Step::Move(Move::Runs)) {
         of_runs(engine, observed, table, &mut report)
             .with_context(|| format!("cannot compare the runs of {}", table.name))?;
@@ -30,6 +38,10 @@ pub fn table(engine: &mut Engine<'_>, observed: &Observed, table: &Found) -> Res
         let ids = rows::on_shared_keys_still(engine.backend, &table.name)?;
         let mend = format!("agno-migrate up{} moves it", to(table));
         report.differences.append(each(ids, "its key is shared across users", &mend));
+        report.differences.append(on_keys_of_others(engine, table)?);
+    }
+    if table.table_type == TableType::ScheduleRuns {
+        report.differences.append(without_schedule(engine, observed, table)?);
     }
     report.outcome = if report.differences.is_empty() { Outcome::Proven } else { Outcome::Differs };
     report.seconds = started.elapsed().as_secs_f64();
@@ -72,26 +84,64 @@ fn stamp(table: &Found, versions_table: &str) -> Differences {
     differences
 }
 
-/// What versions up to the stamp want and the table lacks.
-fn shape(observed: &Observed, table: &Found) -> Differences {
+/// Entity memories of one user on a key that names another.
+fn on_keys_of_others(engine: &mut Engine<'_>, table: &Found) -> Result<Differences> {
     let mut differences = Differences::default();
-    for fact in observed.drift(table) {
-        let mend = format!("agno-migrate up{} makes it", to(table));
-        differences.add(of_table(format!("it lacks {fact}"), mend));
-    }
-    let Some(runs) = observed.catalog.tables.get(table.runs.as_deref().unwrap_or_default()) else { return differences };
-    let is_child = |name: &str| runs.foreign_keys.iter().any(|key| key.parent.eq_ignore_ascii_case(name));
-    if is_at(table, Step::Move(Move::Runs)) && !is_child(&table.name) {
-        let what =
-            format!("its runs table lacks the foreign key on {}: rows would stay when their session is deleted", table.name);
-        differences.add(of_table(what, "agno-migrate down v2.5.6 and up again make the runs table anew".to_owned()));
-    }
-    differences
+    let sql = format!(
+        "SELECT learning_id, user_id, entity_type, entity_id FROM {} WHERE learning_type = '{}' AND namespace = 'user' \
+         AND learning_id LIKE 'entity\\_user\\_%' ESCAPE '\\' AND learning_id <> 'entity_user_' || entity_type || '_' || entity_id \
+         AND user_id <> '' AND entity_type <> '' AND entity_id <> '' ORDER BY learning_id",
+        engine.backend.dialect().table(&table.name),
+        learnings::ENTITY_MEMORY
+    );
+    engine.backend.scan(&sql, &[], &mut |fields| {
+        let text = |at: usize| fields.get(at).copied().flatten().map(String::from_utf8_lossy).unwrap_or_default();
+        let (id, key) = (text(0), learnings::key_of(&text(1), &text(2), &text(3)));
+        if id != key {
+            differences.add(Difference {
+                id: Some(id.into_owned()),
+                item: None,
+                what: "its key names another user than its owner".to_owned(),
+                mend: format!("if the owner is right, its learning_id is {key}; else correct user_id"),
+            });
+        }
+        Ok(true)
+    })?;
+    Ok(differences)
+}
+
+/// Runs of schedules that are gone. Agno deletes them with their schedule.
+fn without_schedule(engine: &mut Engine<'_>, observed: &Observed, table: &Found) -> Result<Differences> {
+    let mut differences = Differences::default();
+    let keys = observed.catalog.tables.get(&table.name).map(|shape| shape.foreign_keys.as_slice()).unwrap_or_default();
+    let is_parent = |found: &&Found| {
+        found.table_type == TableType::Schedules && keys.iter().any(|key| key.parent.eq_ignore_ascii_case(&found.name))
+    };
+    let Some(schedules) = observed.survey.found.iter().find(is_parent) else { return Ok(differences) };
+    let dialect = engine.backend.dialect();
+    let sql = format!(
+        "SELECT r.id FROM {} r WHERE NOT EXISTS (SELECT 1 FROM {} s WHERE s.id = r.schedule_id) ORDER BY r.id",
+        dialect.table(&table.name),
+        dialect.table(&schedules.name)
+    );
+    engine.backend.scan(&sql, &[], &mut |fields| {
+        differences.add(Difference {
+            id: fields.first().copied().flatten().map(|id| String::from_utf8_lossy(id).into_owned()),
+            item: None,
+            what: format!("its schedule is not in {}", schedules.name),
+            mend: "restore the schedule, or delete the row if nobody needs it".to_owned(),
+        });
+        Ok(true)
+    })?;
+    Ok(differences)
 }
 
 /// The old column, and rows without a session.
 fn of_runs(engine: &mut Engine<'_>, observed: &Observed, table: &Found, report: &mut TableReport) -> Result<()> {
-    // Without the table its lack was told with the shape.
+    // Without the table, or what makes it one, that was told with the shape.
+    if runs_trouble(observed, table).is_some() {
+        return Ok(());
+    }
     let Some((runs, _)) = table.runs.as_deref().and_then(|name| observed.catalog.tables.get_key_value(name)) else {
         return Ok(());
     };
@@ -123,58 +173,4 @@ pub fn note(report: &mut TableReport, compared: Compared) {
     report.compared = Some(compared.runs);
     report.changed = compared.changed;
     report.differences.append(compared.differences);
-}
-
-/// Holds the archive against the tables its values come from.
-///
-/// # Errors
-/// What the database does not let itself be asked.
-pub fn archive(engine: &mut Engine<'_>, observed: &Observed) -> Result<Option<TableReport>> {
-    if !observed.catalog.tables.contains_key(ARCHIVE_TABLE) {
-        return Ok(None);
-    }
-    let mut report = TableReport { name: ARCHIVE_TABLE.to_owned(), ..TableReport::default() };
-    report.rows = Some(engine.rows(ARCHIVE_TABLE)?);
-    for kept in archive::kept(engine.backend)? {
-        let values = crate::report::counted(kept.values, "value", "values");
-        let shape = observed.catalog.tables.get(&kept.table);
-        let found = observed.survey.found.iter().find(|found| found.name == kept.table);
-        // A runs table goes at down and is made again at up: its values wait for it beside its sessions table.
-        let will_come = observed.survey.found.iter().any(|found| found.runs.as_ref() == Some(&kept.table));
-        match (shape, kept.place) {
-            (_, archive::Place::Taken) => {
-                report
-                    .notes
-                    .push(format!("{values} of {} are kept whose place in column {} the app took", kept.table, kept.column));
-            }
-            (None, _) if !will_come => report.differences.add(Difference {
-                id: Some(kept.table.clone()),
-                item: Some(kept.column.clone()),
-                what: format!("{values} of a table that is not there"),
-                mend: "bring the table back under its name, or delete these rows of the archive".to_owned(),
-            }),
-            (Some(shape), place) if shape.column(archive::needs(place, &kept.column)).is_some() => {
-                let to = found.map(to).unwrap_or_default();
-                report.differences.add(Difference {
-                    id: Some(kept.table.clone()),
-                    item: Some(kept.column.clone()),
-                    what: format!("{values} wait in the archive, and the table has the column again"),
-                    mend: format!("agno-migrate up{to} puts them back"),
-                });
-            }
-            (Some(_), archive::Place::Value) => {
-                let gone = found.map_or(Ok(0), |found| archive::without_row(engine.backend, found, &kept.column))?;
-                if gone > 0 {
-                    report.notes.push(format!(
-                        "{} of {} belong to rows that were deleted since: the next up forgets them",
-                        crate::report::counted(gone, "archived value", "archived values"),
-                        kept.table
-                    ));
-                }
-            }
-            _ => {}
-        }
-    }
-    report.outcome = if report.differences.is_empty() { Outcome::Proven } else { Outcome::Differs };
-    Ok(Some(report))
 }
