@@ -5,7 +5,7 @@ mod support;
 
 use agno_migrate::report::Report;
 use serde_json::{Value, json};
-use support::v1::{AGENTS, SHARED, TEAMS, agent, database, memories, run, with};
+use support::v1::{AGENTS, SHARED, TEAMS, agent, database, judged, memories, run, venvs, with};
 use support::{Database, Kind, SCHEMAS, assert_same, differences, kinds};
 
 fn empty(kind: Kind) -> Database {
@@ -311,4 +311,28 @@ fn a_dry_run_remembers_what_it_told() {
     let report = converted(&Database::empty(), &[&v1], "3.0.0");
     assert_eq!(report.converted[1].renamed.len(), 30);
     assert_eq!(numbers(&report)[3], ("m2".to_owned(), [1, 0, 1, 0, 0, 0]));
+}
+
+/// What real Agno 1.8.4 wrote: two agents of one session, a team in a team, a table that served a team and its member.
+#[test]
+fn agno_goes_on_with_sessions_that_shared_an_id() {
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1/sqlite/agno-1.8.4-shared.db");
+    let source = || {
+        let v1 = Database::empty();
+        std::fs::copy(fixture, &v1.path).expect("the fixture");
+        v1
+    };
+    let target = Database::empty();
+    converted(&target, &[&source()], "3.0.0");
+    let expected = [
+        ["chat-1", "agent", "researcher"],
+        ["chat-1:writer_sessions", "agent", "writer"],
+        ["nest-1", "team", "outer"],
+        ["s-0", "team", "sharing"],
+    ];
+    assert_eq!(sessions(&target), expected);
+    let Some(venvs) = venvs() else { return };
+    for (schema, release) in [("3.0.0", "3.1.10"), ("2.5.6", "2.9.0"), ("2.0.0", "2.0.11")] {
+        judged(&venvs, &source(), &Database::empty(), schema, release);
+    }
 }

@@ -5,7 +5,7 @@ mod support;
 use agno_migrate::report::Report;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use support::v1::{judged, venvs};
 use support::{Database, Kind, SCHEMAS, assert_same, kinds};
 
 const RELEASES: [&str; 6] = ["1.0.0", "1.1.17", "1.2.16", "1.5.10", "1.8.4", "phidata-2.7.10"];
@@ -340,45 +340,6 @@ fn vectors_get_the_columns_of_v2() {
         database.ok(&["up"]);
         assert_eq!(database.one("SELECT count(*) FROM pg_indexes WHERE indexname = 'idx_docs_user_id'"), "1");
     }
-}
-
-/// The environments of Agno releases, or none (and said).
-fn venvs() -> Option<PathBuf> {
-    let found = std::env::var_os("AGNO_VENVS").map(PathBuf::from);
-    if found.is_none() {
-        assert!(std::env::var_os("AGNO_MIGRATE_TEST_ALL").is_none(), "AGNO_VENVS names no environments");
-        eprintln!("skipped: no environments of Agno releases; see tests/agno/setup");
-    }
-    found
-}
-
-fn judge(python: &Path, arguments: &[&str]) -> std::process::Output {
-    Command::new(python)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agno/judge_v1.py"))
-        .args(arguments)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .expect("Python runs")
-}
-
-/// Converts what a release wrote, and lets another judge it.
-fn judged(venvs: &Path, from: &Database, target: &Database, schema: &str, release: &str) {
-    let python = |release: &str| venvs.join(release).join("bin/python");
-    let url = |database: &Database| database.url.replace("postgresql://", "postgresql+psycopg://");
-    let expected = from.folder().join("expected.json");
-    let output = judge(&python("2.9.0"), &["expect", &url(from)]);
-    assert!(output.status.success(), "{}: {}", from.url, String::from_utf8_lossy(&output.stderr));
-    std::fs::write(&expected, &output.stdout).expect("written");
-    let arguments = ["v1-to-v2", "--from", &from.url, "--to", schema];
-    target.ok(&arguments);
-    if from.kind != Kind::Sqlite {
-        // The classic agents of this fixture keep theirs in the schema public.
-        target.ok(&[&arguments[..], &["--from-schema", "public"]].concat());
-    }
-    let output = judge(&python(release), &["compare", expected.to_str().expect("UTF-8"), &url(target)]);
-    let said = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{} at {schema} on {release}: {said:.3000} {stderr:.2000}", from.url);
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use super::account::Account;
 use super::comparing::Comparing;
+use super::making;
 use super::sink::{Mode, Targets, Writing};
 use super::source::{self, Kind, Table};
-use super::target::{self, Target as TargetTable};
+use super::target::Target as TargetTable;
 use super::{Chosen, Converter, Purpose, vectors};
 use crate::backend::url::Location;
 use crate::backend::{self, Access, Backend};
@@ -318,7 +319,7 @@ fn table(
     let named = options.named();
     let name_of = |table_type| named.tables.get(&table_type).and_then(|names| names.first()).map(String::as_str);
     let survey = engine.observe()?.survey;
-    let name = target::choose(&survey, table_type, name_of(table_type))?;
+    let name = making::choose(&survey, table_type, name_of(table_type))?;
     let is_v1 = engine.observe()?.catalog.tables.get(&name).is_some_and(|shape| source::kind_of(shape).is_some());
     if is_v1 {
         return Err(Stop::Refused(format!(
@@ -338,7 +339,7 @@ fn table(
         .into());
     }
     if let Some(to) = to {
-        target::make(&mut engine, table_type, &name, to)?;
+        making::make(&mut engine, table_type, &name, to)?;
     }
     engine.settings.named = Named::default();
     engine.settings.only = None;

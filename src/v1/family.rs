@@ -4,6 +4,7 @@
 //! Which row is the team's own is decided by what the rows say, whatever their tables are called and whichever is read first.
 
 use super::names::hash;
+use super::placing::own_hash;
 use super::source::session_row;
 use super::{Converter, Kind, Reading};
 use crate::convert::v1::{Context as Conversion, Converted, SessionRow, convert_session};
@@ -78,7 +79,7 @@ impl Converter<'_> {
             let (names, storage) = (&self.names, self.storage);
             table.row(&mut *self.sources[table.source], key, &mut |fields| {
                 let mut row = session_row(fields);
-                let own = super::own_hash(id.unwrap_or(key), storage);
+                let own = own_hash(id.unwrap_or(key), storage);
                 let is_taken = |run: &str| names.has_run(run, own);
                 let says = row;
                 row.session_id = id.map(str::as_bytes).or(row.session_id);

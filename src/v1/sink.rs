@@ -61,7 +61,8 @@ pub trait Sink: Send {
     fn target(&mut self) -> (&mut dyn Backend, &Targets);
 }
 
-/// Whether a session that is there is the one that was converted.
+/// Whether a session that is there is the one that was converted, as far as type and time tell: whose id is whose was settled
+/// before, but another program may have written since.
 pub fn is_same(there: &(String, String), converted: &Converted) -> bool {
     let created = converted.session.created_at.map(|at| at.to_string()).unwrap_or_default();
     there.0 == converted.session.session_type && there.1 == created

@@ -176,8 +176,12 @@ RENAMED = {
 KEPT = ("input_tokens", "output_tokens", "total_tokens", "cache_write_tokens", "reasoning_tokens", "time_to_first_token")
 
 
-def expect_metrics(metrics):
-    """Of a run (lists) or a message (numbers): the numbers that are not 0."""
+# What v1 sums up elsewhere, or nowhere.
+TAKEN_APART = ("prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details", "timer", "additional_metrics")
+
+
+def expect_metrics(metrics, others="additional_metrics"):
+    """Of a run (lists) or a message (numbers): the numbers that are not 0. `others`: where what v2 has no field for goes."""
     found = {}
 
     def total(value):
@@ -201,6 +205,20 @@ def expect_metrics(metrics):
     }
     for name, value in fill.items():
         found[name] = found.get(name) or value
+    rest = {}
+
+    def add(name, values):
+        for value in values:
+            both = number(value) and number(rest.get(name))
+            rest[name] = rest[name] + value if both else rest.get(name) if value is None else value
+
+    several = metrics.get("additional_metrics")
+    for some in several if isinstance(several, list) else [several]:
+        for name, value in (some or {}).items():
+            add(name, [value])
+    for name in set(metrics) - {*KEPT, *RENAMED, *TAKEN_APART}:
+        add(name, metrics[name] if isinstance(metrics[name], list) else [metrics[name]])
+    found[others] = {name: value for name, value in rest.items() if value is not None}
     return {name: value for name, value in found.items() if value}
 
 
@@ -220,7 +238,7 @@ def expect_message(message):
         "reasoning": [text for text in (message.get("thinking"), message.get("reasoning_content")) if text],
         "redacted": message.get("redacted_thinking"),
         "media": expect_media(message, True),
-        "metrics": expect_metrics(message.get("metrics") or {}),
+        "metrics": expect_metrics(message.get("metrics") or {}, "provider_metrics"),
     }
 
 
@@ -535,7 +553,7 @@ def seen_media(holder):
     return found
 
 
-METRICS = {*KEPT, *RENAMED.values()}
+METRICS = {*KEPT, *RENAMED.values(), "additional_metrics", "provider_metrics"}
 
 
 def seen_metrics(metrics):
@@ -665,6 +683,13 @@ def check_media(where, wanted, got, problems):
 def check_metrics(where, wanted, got, problems):
     for name, value in wanted.items():
         have = got.get(name)
+        if isinstance(value, dict):
+            if not isinstance(have, dict):
+                problems.append(f"{where}: metrics {name} is {shown(have)}, not {shown(value)}")
+            else:
+                check_metrics(f"{where} {name}", {k: v for k, v in value.items() if number(v)}, have, problems)
+                differ(f"{where} {name}", {k: v for k, v in value.items() if not number(v)}, have, problems)
+            continue
         close = number(have) and (have == value or isinstance(value, float) and abs(have - value) <= 1e-9 * abs(value))
         if not close:
             problems.append(f"{where}: metrics {name} is {have!r}, not {value!r}")
