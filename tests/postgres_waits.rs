@@ -175,3 +175,48 @@ fn connections_are_made_as_libpq_makes_them() {
     let output = binary().env("PGSERVICE", "mine").args(["current", "--db", &database.url]).output().expect("runs");
     assert!(output.status.code() == Some(2) && text(&output).contains("PGSERVICE"), "{}", text(&output));
 }
+
+#[test]
+fn no_command_tells_the_password() {
+    let Some(kind) = postgres().first().copied() else { return };
+    let database = kind.of("2.9.0");
+    let secret = "hunter2-%40%3A%2F";
+    let url = database.url.replace("postgres@", &format!("postgres:{secret}@"));
+    let (port, name) = url.rsplit_once(':').and_then(|(_, rest)| rest.split_once('/')).expect("a URL");
+    // What can fail about a connection, and none of it.
+    let urls = [
+        url.clone(),
+        url.replace(&format!(":{port}/"), ":1/"),
+        format!("{url}-none"),
+        format!("{url}?sslmode=require"),
+        format!("{url}?sslmode=maybe"),
+        format!("{url}?sslrootcert=/nowhere.pem&sslmode=verify-full"),
+        format!("{url}?options=-cnothing%3Dx"),
+        url.replace("127.0.0.1", "no-such-host.invalid"),
+        url.replace(port, "port"),
+        format!("postgresql://postgres:{secret}@/{name}?host=/nowhere"),
+    ];
+    let commands = [
+        "current",
+        "status",
+        "plan",
+        "verify",
+        "up --dry-run",
+        "up",
+        "cleanup --yes --vacuum",
+        "down 2.0.0 --yes",
+        "v1-to-v2 --dry-run",
+        "up --backup",
+        "up --only nothing",
+        "up --table sessions=missing",
+    ];
+    for url in &urls {
+        for command in commands {
+            for more in [&["-v"][..], &["--json"]] {
+                let output = binary().args(command.split(' ')).args(more).args(["--db", url]).output().expect("runs");
+                let said = text(&output);
+                assert!(!said.contains("hunter2"), "{command} {more:?} {url}: {said}");
+            }
+        }
+    }
+}

@@ -449,3 +449,18 @@ fn rows_that_others_refer_to_are_refused_and_not_a_crash() {
         "{why}"
     );
 }
+
+#[test]
+fn a_role_that_owns_one_table_migrates_it() {
+    let Some(kind) = postgres().first().copied() else { return };
+    let database = kind.of("2.4.8");
+    let role = format!("one{}", std::process::id());
+    database.sql(&format!(
+        "CREATE ROLE {role} LOGIN; GRANT CREATE, USAGE ON SCHEMA ai TO {role}; ALTER TABLE agno_eval_runs OWNER TO {role}; \
+         GRANT SELECT, INSERT, UPDATE ON agno_schema_versions TO {role}"
+    ));
+    let url = database.url.replace("postgres@", &format!("{role}@"));
+    let output = binary().args(["up", "--only", "evals", "--db", &url]).output().expect("runs");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(database.stamps()["agno_eval_runs"], "3.0.0");
+}

@@ -7,7 +7,7 @@ pub mod url;
 use crate::difference::Compared;
 use crate::plan::Action;
 use crate::progress::Progress;
-use crate::schema::{ColumnShape, ColumnType, Definition, Retype, Shape};
+use crate::schema::{ColumnShape, ColumnType, Definition, Direction, Retype, Shape};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -332,8 +332,9 @@ pub trait Backend: Send {
     /// Why the database cannot be written, if it is known before trying.
     fn read_only(&mut self) -> Result<Option<String>>;
 
-    /// Why rows of a table, which is made when it is not there, cannot be written, if it is known before trying.
-    fn unwritable(&mut self, _table: &str) -> Result<Option<String>> {
+    /// Why rows of a table, which is made when it is not there, cannot be written (up) or taken out again (down), if it is known
+    /// before trying.
+    fn unwritable(&mut self, _table: &str, _direction: Direction) -> Result<Option<String>> {
         Ok(None)
     }
 

@@ -33,7 +33,7 @@ pub(super) fn change(
         let mut refusals = refusals(&observed, only, &plans);
         if plans.iter().any(|plan| plan.stamp.is_some()) {
             let versions = engine.settings.versions_table.clone();
-            refusals.extend(engine.backend.unwritable(&versions)?.map(|why| (None, why)));
+            refusals.extend(engine.backend.unwritable(&versions, course.direction())?.map(|why| (None, why)));
         }
         let work = plans.iter().filter(|plan| !plan.is_empty()).count();
         if report.dry_run {

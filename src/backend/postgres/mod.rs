@@ -23,7 +23,7 @@ use crate::error::Stop;
 use crate::plan::Action;
 use crate::progress::{Event, Progress, interrupted};
 use crate::schema::tables::{KNOWN, TableType};
-use crate::schema::{ColumnShape, ColumnType, Retype, Shape};
+use crate::schema::{ColumnShape, ColumnType, Direction, Retype, Shape};
 use anyhow::{Context, Result, anyhow};
 use aside::Aside;
 use client::Client;
@@ -257,8 +257,8 @@ impl Backend for PostgresBackend {
         }))
     }
 
-    fn unwritable(&mut self, table: &str) -> Result<Option<String>> {
-        rights::lacking_to_write(&mut self.client, self.dialect, table)
+    fn unwritable(&mut self, table: &str, direction: Direction) -> Result<Option<String>> {
+        rights::lacking_to_write(&mut self.client, self.dialect, table, direction)
     }
 
     fn rehearse(&mut self, table: &str, actions: &[Action], _: &[String]) -> Result<Vec<String>> {

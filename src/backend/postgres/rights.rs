@@ -130,9 +130,17 @@ pub fn lacking(client: &mut Client, dialect: &Postgres, table: &str, actions: &[
 }
 
 /// The same for a table that rows are written to and that is made when it is not there.
-pub fn lacking_to_write(client: &mut Client, dialect: &Postgres, table: &str) -> Result<Option<String>> {
+pub fn lacking_to_write(
+    client: &mut Client,
+    dialect: &Postgres,
+    table: &str,
+    direction: Direction,
+) -> Result<Option<String>> {
     if exists(client, dialect, table)? {
-        let rights = BTreeSet::from(["SELECT", "INSERT", "UPDATE", "DELETE"]);
+        let mut rights = BTreeSet::from(["SELECT", "INSERT", "UPDATE"]);
+        if direction == Direction::Down {
+            rights.insert("DELETE");
+        }
         return lacking_on(client, dialect, table, &rights);
     }
     may_not_create(client, dialect)
