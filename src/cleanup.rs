@@ -106,7 +106,7 @@ fn cannot_hold(trouble: String) -> String {
 
 fn not_proven(differences: &Differences, runs: &str) -> String {
     format!(
-        "{} of the column runs {} not in {runs} as they are there, of {}: agno-migrate verify says what differs and what mends it; \
+        "{} of the column runs {} not the same in {runs}, or not there, of {}: agno-migrate verify says what differs and what mends it; \
          --force drops the column all the same",
         crate::report::counted(differences.count, "run", "runs"),
         if differences.count == 1 { "is" } else { "are" },

@@ -364,6 +364,12 @@ const DAMAGES: &[Damage] = &[
         way: Way::ByHand("DELETE FROM agno_migrate_archive WHERE table_name = 'agno_metrics' AND row_key = 'x'"),
     },
     Damage {
+        what: "an archived row without its key",
+        sql: both("{archive} INSERT INTO agno_migrate_archive VALUES ('metrics', 'agno_metrics', 'y', 'row.date', {value})"),
+        said: "agno_migrate_archive: y: this row of agno_metrics waits in the archive without all its columns: it cannot come back",
+        way: Way::ByHand("DELETE FROM agno_migrate_archive WHERE table_name = 'agno_metrics' AND row_key = 'y'"),
+    },
+    Damage {
         what: "an archive that is none",
         sql: both("CREATE TABLE {schema}agno_migrate_archive (mine INTEGER)"),
         said: "agno_migrate_archive: : it has not the columns of an archive",

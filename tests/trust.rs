@@ -116,6 +116,39 @@ fn values_that_went_down_wait_with_a_purpose() {
     }
 }
 
+/// An app of Agno 3 makes its runs table at first use: what waits for the runs of the lists has its purpose all the same.
+#[test]
+fn values_of_runs_wait_for_up_beside_an_empty_table() {
+    for kind in kinds() {
+        let database = newest(kind, "2.9.0");
+        let runs = database.dump()["agno_runs"].clone();
+        database.sql("UPDATE agno_runs SET updated_at = 1900000000 WHERE session_id = 'agent-1' AND run_index = 0");
+        let changed = database.dump()["agno_runs"].clone();
+        assert_ne!(runs, changed);
+        let other = newest(kind, "2.9.0");
+        let ddl = if kind == Kind::Sqlite {
+            other.one("SELECT sql FROM sqlite_schema WHERE name = 'agno_runs'")
+        } else {
+            String::new()
+        };
+        database.ok(&["down", "2.5.6", "--yes"]);
+        if kind == Kind::Sqlite {
+            database.sql(&ddl);
+        } else {
+            database.sql(
+                "CREATE TABLE ai.agno_runs (run_id VARCHAR PRIMARY KEY, session_id VARCHAR NOT NULL REFERENCES agno_sessions ON DELETE CASCADE,
+                   run_type VARCHAR NOT NULL, agent_id VARCHAR, team_id VARCHAR, workflow_id VARCHAR, user_id VARCHAR,
+                   parent_run_id VARCHAR, status VARCHAR, run_index BIGINT, run_data JSONB NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT)",
+            );
+        }
+        let found = differences(&database.run(&["verify"]));
+        assert!(!found.iter().any(|one| one.contains("the runs table has its rows")), "{found:?}");
+        database.ok(&["up"]);
+        assert_eq!(differences(&database.ok(&["verify"])), [""; 0]);
+        assert_eq!(database.dump()["agno_runs"], changed);
+    }
+}
+
 #[test]
 fn a_name_that_is_wrong_proves_nothing() {
     for kind in kinds() {

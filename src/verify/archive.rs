@@ -1,6 +1,6 @@
 //! The archive against the tables its values come from.
 
-use super::to;
+use super::{is_at, to};
 use crate::archive::{self, Kept, Place};
 use crate::difference::{Difference, Differences};
 use crate::discover::Found;
@@ -10,6 +10,7 @@ use crate::rows;
 use crate::schema::tables::{ARCHIVE_TABLE, TableType};
 use crate::schema::{MIGRATIONS, Move, Step};
 use anyhow::Result;
+use std::collections::BTreeSet;
 
 /// Holds the archive against the tables its values come from.
 ///
@@ -20,8 +21,21 @@ pub fn archive(engine: &mut Engine<'_>, observed: &Observed) -> Result<Option<Ta
     let mut report = TableReport { name: ARCHIVE_TABLE.to_owned(), ..TableReport::default() };
     report.rows = Some(engine.rows(ARCHIVE_TABLE)?);
     if archive::is_one(shape) {
-        for kept in archive::kept(engine.backend)? {
-            of_column(engine, observed, &kept, &mut report)?;
+        let all = archive::kept(engine.backend)?;
+        // Rows that wait as a whole come back as a whole: where one cannot, none is said to.
+        let mut broken = BTreeSet::new();
+        for found in &observed.survey.found {
+            let is_of = |kept: &Kept| kept.table == found.name && kept.place == Place::Row;
+            if has_rows(found.table_type) && all.iter().any(is_of) {
+                let incomplete = incomplete(engine, observed, found)?;
+                if !incomplete.is_empty() {
+                    broken.insert(found.name.as_str());
+                }
+                report.differences.append(incomplete);
+            }
+        }
+        for kept in all.iter().filter(|kept| kept.place != Place::Row || !broken.contains(kept.table.as_str())) {
+            of_column(engine, observed, kept, &mut report)?;
         }
     } else {
         report.differences.add(Difference {
@@ -41,7 +55,8 @@ fn of_column(engine: &mut Engine<'_>, observed: &Observed, kept: &Kept, report: 
     let shape = observed.catalog.tables.get(&kept.table);
     let found = observed.survey.found.iter().find(|found| found.name == kept.table);
     // A runs table goes at down and is made again at up: its values wait for it beside its sessions table.
-    let will_come = observed.survey.found.iter().any(|found| found.runs.as_ref() == Some(&kept.table));
+    let sessions = observed.survey.found.iter().find(|found| found.runs.as_ref() == Some(&kept.table));
+    let moved = sessions.is_some_and(|sessions| is_at(sessions, Step::Move(Move::Runs)));
     let (what, mend) = match (shape, TableType::from_word(&kept.table_type)) {
         _ if kept.place == Place::Taken => {
             let (table, column) = (&kept.table, &kept.column);
@@ -52,25 +67,21 @@ fn of_column(engine: &mut Engine<'_>, observed: &Observed, kept: &Kept, report: 
         (_, Some(table_type)) if !has_place(table_type, kept) => {
             (format!("{values} that no version of {table_type} archives"), forget(engine, kept))
         }
-        (None, _) if !will_come => (
+        (None, _) if sessions.is_none() => (
             format!("{values} of a table that is not there"),
             format!("bring the table back under its name; or, if nobody needs them, {}", forget(engine, kept)),
         ),
-        (Some(_), Some(TableType::Runs)) if found.is_some() => (
+        (Some(_), Some(TableType::Runs)) if moved => (
             format!("{values} wait in the archive, and the runs table has its rows"),
             format!("the rows count: {}", forget(engine, kept)),
         ),
-        (Some(_), Some(table_type)) if kept.place == Place::Row && kept.column == table_type.known().key[0] => {
-            let incomplete = found.map_or(Ok(Differences::default()), |found| incomplete(engine, observed, found))?;
-            let is_whole = incomplete.is_empty();
-            report.differences.append(incomplete);
-            if !is_whole || shape.is_none_or(|shape| shape.column(archive::OWNER).is_none()) {
+        // A row is told once, with its key.
+        (Some(shape), Some(table_type)) if kept.place == Place::Row => {
+            if shape.column(archive::OWNER).is_none() || kept.column != table_type.known().key[0] {
                 return Ok(());
             }
             (format!("{values} wait in the archive, and the table has the column again"), put_back(found))
         }
-        // With the key of its row.
-        (Some(_), _) if kept.place == Place::Row => return Ok(()),
         (Some(shape), _) if shape.column(&kept.column).is_some() => {
             (format!("{values} wait in the archive, and the table has the column again"), put_back(found))
         }
@@ -107,13 +118,19 @@ fn forget(engine: &Engine<'_>, kept: &Kept) -> String {
 
 /// Whether any version archives such a value.
 fn has_place(table_type: TableType, kept: &Kept) -> bool {
-    let steps = || MIGRATIONS.iter().flat_map(|migration| migration.steps(table_type));
+    let mut steps = MIGRATIONS.iter().flat_map(|migration| migration.steps(table_type));
     match kept.place {
         Place::Taken => true,
-        Place::Row => steps().any(|step| matches!(step, Step::Move(Move::OwnedRows))),
+        Place::Row => has_rows(table_type),
         Place::Value if table_type == TableType::Runs => rows::is_of_rows(&kept.column),
-        Place::Value => steps().any(|step| matches!(step, Step::AddColumn(column) if column.name == kept.column)),
+        Place::Value => steps.any(|step| matches!(step, Step::AddColumn(column) if column.name == kept.column)),
     }
+}
+
+/// Whether rows of a type are archived whole.
+fn has_rows(table_type: TableType) -> bool {
+    let mut steps = MIGRATIONS.iter().flat_map(|migration| migration.steps(table_type));
+    steps.any(|step| matches!(step, Step::Move(Move::OwnedRows)))
 }
 
 /// Rows that wait as a whole and lack what the table wants of each: they cannot come back.
