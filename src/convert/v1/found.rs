@@ -4,7 +4,7 @@ use super::ledger::{Count, Ledger, Place};
 use super::members::Members;
 use super::run::{self, Draft, Owner, Ran};
 use super::tree::{Node, Text};
-use super::{runs, workflow};
+use super::{runs, time, workflow};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -12,7 +12,9 @@ use std::collections::HashMap;
 pub fn first_time(found: &[Found<'_>], memory: &Members<'_>, session_id: &str) -> Option<i64> {
     let interactions = memory.get("team_context").get(session_id).get("member_interactions").items();
     let of_runs = found.iter().find_map(|found| time_of(|key| found.run.get(key)));
-    of_runs.or_else(|| interactions.iter().chain(memory.get("messages").items()).find_map(time_in))
+    let of_either = of_runs.or_else(|| interactions.iter().chain(memory.get("messages").items()).find_map(time_in));
+    // As a session's own time: one in milliseconds is none that Agno reads.
+    of_either.map(time::scaled)
 }
 
 /// The time of a run or message, or of the first thing inside it.

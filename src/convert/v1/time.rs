@@ -19,7 +19,7 @@ pub fn epoch(text: &str) -> Option<i64> {
 }
 
 /// Seconds, whatever the unit: in seconds 100,000,000,000 is the year 5138.
-fn scaled(number: i64) -> i64 {
+pub fn scaled(number: i64) -> i64 {
     match number.unsigned_abs() {
         0..=99_999_999_999 => number,
         100_000_000_000..=99_999_999_999_999 => number / 1000,
