@@ -1,6 +1,7 @@
 //! `up`, `down` and `plan`.
 
 use super::{Answer, Ask, not_confirmed, save, stands_in_the_way, tables, tell_found, with_engine};
+use crate::archive;
 use crate::backend::Access;
 use crate::cli::{Backup, Cli, Command, Only, Options};
 use crate::discover::{Found, LooksLike};
@@ -132,7 +133,7 @@ type Refusal = (Option<TableType>, String);
 fn refusals(observed: &Observed, only: &Only, plans: &[TablePlan]) -> Vec<Refusal> {
     let survey = &observed.survey;
     let is_chosen = |table_type: &TableType| only.only.is_empty() || only.only.contains(table_type);
-    let named = survey.refusals.iter().map(|why| (None, why.clone()));
+    let named = survey.refusals.iter().cloned().chain(archive::stranger(&observed.catalog)).map(|why| (None, why));
     // Runs go with their sessions.
     let goes_with = |table: &LooksLike| match table.table_type {
         TableType::Runs => TableType::Sessions,

@@ -75,7 +75,6 @@ impl Engine<'_> {
                 "there is no table {versions}, and the database has {VERSIONS_TABLE}: correct --table versions="
             ));
         }
-        survey.refusals.extend(archive::stranger(&catalog));
         let archived = archive::columns(self.backend, &catalog)?;
         Ok(Observed { catalog, survey, archived, dialect: self.backend.dialect() })
     }

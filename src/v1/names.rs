@@ -32,8 +32,8 @@ pub struct Names {
 /// Who has the id of a session.
 #[derive(Clone, Copy)]
 enum Holder {
-    /// A session that was in the target before.
-    There { made: u64, owner: u64 },
+    /// A session that was in the target before: the hashes of its type, time and owner.
+    There { session_type: u64, created_at: u64, owner: u64 },
     /// A row of the table of this number, in this conversion.
     Row(usize),
 }
@@ -66,13 +66,6 @@ pub fn hash(text: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Type and time: what nobody changes of a session.
-fn made(session_type: &[u8], created_at: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (session_type, created_at).hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Names {
     /// Nobody has anything.
     pub fn new(purpose: Purpose) -> Names {
@@ -86,8 +79,9 @@ impl Names {
     pub fn load(&mut self, backend: &mut dyn Backend, targets: &Targets) -> Result<()> {
         if let Some(sessions) = &targets.sessions {
             sessions.each_session(backend, &mut |there| {
-                let made = made(there.session_type, there.created_at);
-                self.sessions.insert(hash(there.id), Holder::There { made, owner: hash(there.owner) });
+                let (session_type, created_at, owner) =
+                    (hash(there.session_type), hash(there.created_at), hash(there.owner));
+                self.sessions.insert(hash(there.id), Holder::There { session_type, created_at, owner });
             })?;
             sessions.each_run(backend, &mut |run, session| {
                 self.runs.insert(hash(run), hash(session));
@@ -112,25 +106,30 @@ impl Names {
         let fit = match self.sessions.get(&id) {
             None => Fit::Free,
             Some(Holder::Row(table)) => return Fit::Row(*table),
-            Some(Holder::There { made, owner }) if self.is_same(id, *made, *owner, session) => Fit::There,
+            Some(there) if self.is_same(id, *there, session) => Fit::There,
             Some(Holder::There { .. }) => return Fit::Other,
         };
         if session.runs.iter().any(|run| self.has_run(&run.row.run_id, id)) { Fit::Runs } else { fit }
     }
 
-    /// Whether the session that is there is the converted one. The app may have given it to another agent since; then its runs
-    /// still tell.
-    fn is_same(&self, id: u64, there: u64, owner: u64, session: &Session) -> bool {
-        let created_at = session.created_at.map(|at| at.to_string()).unwrap_or_default();
-        let owners = match session.session_type.as_str() {
+    /// Whether the session that is there is the converted one. The app may have given it to another agent since, or somebody
+    /// another time; then its runs still tell. Of another type it is the one that was changed only to who compares: a team and
+    /// a member of it may share runs.
+    fn is_same(&self, id: u64, there: Holder, session: &Session) -> bool {
+        let Holder::There { session_type, created_at, owner } = there else { return false };
+        let has_run = |run: &str| self.runs.get(&hash(run.as_bytes())) == Some(&id);
+        let shares_runs = session.runs.iter().any(|run| has_run(&run.row.run_id));
+        let is_of_type = session_type == hash(session.session_type.as_bytes());
+        if shares_runs {
+            return is_of_type || self.purpose == Purpose::Compare;
+        }
+        let time = session.created_at.map(|at| at.to_string()).unwrap_or_default();
+        let own = match session.session_type.as_str() {
             "team" => &session.team_id,
             "workflow" => &session.workflow_id,
             _ => &session.agent_id,
         };
-        let has_run = |run: &str| self.runs.get(&hash(run.as_bytes())) == Some(&id);
-        there == made(session.session_type.as_bytes(), created_at.as_bytes())
-            && (owner == hash(owners.as_deref().unwrap_or_default().as_bytes())
-                || session.runs.iter().any(|run| has_run(&run.row.run_id)))
+        is_of_type && created_at == hash(time.as_bytes()) && owner == hash(own.as_deref().unwrap_or_default().as_bytes())
     }
 
     /// Notes that a row of a table has the ids of a session.

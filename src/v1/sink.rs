@@ -114,7 +114,8 @@ impl Writing<'_> {
         let (mut batch, mut of_batch) = (Vec::new(), Vec::new());
         for converted in converted {
             match there.get(&converted.session.session_id) {
-                Some(other) if is_same(other, &converted) => taken.already_there += 1,
+                // Whose id it is was settled before: the time may have been changed since.
+                Some((session_type, _)) if *session_type == converted.session.session_type => taken.already_there += 1,
                 Some(_) => taken.collided.push(converted.session.session_id),
                 None => {
                     let id = converted.session.session_id.clone();
