@@ -358,8 +358,14 @@ fn agno_goes_on() {
 fn agno_goes_on_on_postgres() {
     let Some(venvs) = venvs() else { return };
     let Some(kind) = kinds().get(1).copied() else { return };
-    for (schema, release) in [("3.0.0", "3.1.10"), ("2.5.6", "2.9.0"), ("2.0.0", "2.0.11")] {
-        for from in ["1.1.17", "1.8.4"] {
+    // Every release once, and two of them at older schemas.
+    let cases: [(&str, &str, &[&str]); 3] = [
+        ("3.0.0", "3.1.10", &RELEASES),
+        ("2.5.6", "2.9.0", &["1.1.17", "1.8.4"]),
+        ("2.0.0", "2.0.11", &["1.1.17", "1.8.4"]),
+    ];
+    for (schema, release, fixtures) in cases {
+        for from in fixtures {
             judged(&venvs, &source(kind, from), &empty(kind), schema, release);
         }
     }
