@@ -57,14 +57,24 @@ fn postgres_says_how_it_is_saved() {
 /// The way back that the guides and the refusal describe.
 #[test]
 fn what_pg_dump_saved_comes_back() {
-    let has_tools = std::process::Command::new("pg_dump").arg("--version").output().is_ok();
-    if !has_tools {
+    let version = std::process::Command::new("pg_dump").arg("--version").output();
+    let Ok(version) = version else {
         assert!(std::env::var_os("AGNO_MIGRATE_TEST_ALL").is_none(), "pg_dump is not there");
         println!("skipped: pg_dump is not there");
         return;
-    }
+    };
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    let newest: u32 = version.split([' ', '.']).find_map(|word| word.parse().ok()).expect("a version");
+    let mut tried = 0;
     for kind in kinds().into_iter().filter(|kind| *kind != Kind::Sqlite) {
         let database = kind.of("2.9.0");
+        // It refuses servers that are newer than itself.
+        if database.one("SELECT current_setting('server_version_num')::int / 10000").parse::<u32>().expect("a version")
+            > newest
+        {
+            continue;
+        }
+        tried += 1;
         let tool = |program: &str, arguments: &[&str]| {
             let output = std::process::Command::new(program).args(arguments).output().expect("runs");
             assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
@@ -89,6 +99,7 @@ fn what_pg_dump_saved_comes_back() {
         assert_same(&database.dump(), &after, "brought back");
         assert_eq!(support::differences(&database.ok(&["verify"])), [""; 0]);
     }
+    assert!(tried > 0 || kinds().len() == 1, "pg_dump {newest} saves none of the servers");
 }
 
 #[test]

@@ -297,9 +297,13 @@ const DONE_BELOW: &str = r#"
 #[test]
 fn what_is_done_on_either_side_survives_the_way_there_and_back() {
     for kind in kinds() {
-        // What servers differ in is not the release that wrote the rows.
-        let releases = if matches!(kind, Kind::Postgres(1..)) { &RELEASES[RELEASES.len() - 1..] } else { &RELEASES[..] };
-        for (release, _) in releases {
+        // What servers differ in is not the release that wrote the rows: the first takes the oldest and the newest, others one.
+        let is_tried = |release: &str| match kind {
+            Kind::Sqlite => true,
+            Kind::Postgres(0) => ["2.0.11", "3.1.10"].contains(&release),
+            Kind::Postgres(_) => release == "3.1.10",
+        };
+        for (release, _) in RELEASES.into_iter().filter(|(release, _)| is_tried(release)) {
             for low in SCHEMAS.into_iter().filter(|schema| *schema != "3.0.0") {
                 let what = format!("{release}, {low}");
                 let database = kind.of(release);

@@ -46,13 +46,15 @@ fn place(database: &Database) -> String {
     database.url.replace("postgresql://", "postgresql+psycopg://")
 }
 
-/// SQLite, the oldest server and the newest.
+/// SQLite, and the oldest server: how a release reads is not the server's business.
 fn judged() -> Vec<Kind> {
-    let mut judged = kinds();
-    if judged.len() > 3 {
-        judged.drain(2..judged.len() - 1);
-    }
-    judged
+    kinds().into_iter().take(2).collect()
+}
+
+/// These, and the newest server.
+fn judged_and_newest() -> Vec<Kind> {
+    let kinds = kinds();
+    judged().into_iter().chain(kinds.into_iter().skip(2).last()).collect()
 }
 
 /// Runs a script of tests/agno under a release and returns its JSON.
@@ -149,7 +151,7 @@ fn rows_without_times(database: &Database, table: &str) -> Vec<String> {
 #[test]
 fn agno_3_reads_every_migrated_database_and_goes_on() {
     let Some(venvs) = venvs("agno_3_reads_every_migrated_database_and_goes_on") else { return };
-    for kind in judged() {
+    for kind in judged_and_newest() {
         for (release, _) in RELEASES.iter().filter(|(_, schema)| *schema < "3.0.0") {
             let database = kind.of(release);
             let wrote = essence(&agno(&venvs, release, "judge.py", &database, &["read"]));
