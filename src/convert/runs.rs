@@ -75,8 +75,8 @@ impl<R: Read> RunList<R> {
         };
         if list.first_byte()? == Some(b'"') {
             list.encoding = Encoding::Twice;
-            list.partial = list.payload.split_off(list.at + 1);
-            list.payload.clear();
+            list.partial = std::mem::take(&mut list.payload);
+            list.partial.drain(..=list.at);
             list.at = 0;
             list.unescape()?;
             list.first_byte()?;
@@ -110,8 +110,6 @@ impl<R: Read> RunList<R> {
         if self.place == Place::Done {
             return Ok(None);
         }
-        self.payload.drain(..self.at);
-        self.at = 0;
         let (start, end) = loop {
             match self.bounds() {
                 Ok(Some(bounds)) => break bounds,
@@ -121,8 +119,12 @@ impl<R: Read> RunList<R> {
                 }
                 Err(Stop::Broken) => return Err(Trouble::Broken),
                 Err(Stop::More) if self.ended() => return Err(Trouble::Broken),
-                // Doubling keeps the scan of a large run, begun again each time, linear.
-                Err(Stop::More) => self.fill(CHUNK.max(self.payload.len()))?,
+                Err(Stop::More) => {
+                    self.payload.drain(..self.at);
+                    self.at = 0;
+                    // Doubling keeps the scan of a large run, begun again each time, linear.
+                    self.fill(CHUNK.max(self.payload.len()))?;
+                }
             }
         };
         self.place = Place::Later;
@@ -134,7 +136,7 @@ impl<R: Read> RunList<R> {
     /// Where the next element begins and ends; `None` at the end of the list.
     fn bounds(&self) -> Result<Option<(usize, usize)>, Stop> {
         let text = &self.payload;
-        let mut at = scan::skip_blanks(text, 0);
+        let mut at = scan::skip_blanks(text, self.at);
         let first = *text.get(at).ok_or(Stop::More)?;
         match (first, self.place) {
             (b']', _) => {
@@ -177,6 +179,8 @@ impl<R: Read> RunList<R> {
             Encoding::Once => &mut self.payload,
             Encoding::Twice => &mut self.partial,
         };
+        // At once: growing step by step leaves holes of every size behind, in which the next list finds no place.
+        target.reserve(amount);
         let read = self.source.by_ref().take(amount as u64).read_to_end(target)?;
         self.source_ended = read < amount;
         match self.encoding {

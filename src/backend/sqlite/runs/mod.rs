@@ -3,6 +3,7 @@
 mod checks;
 mod compare;
 mod encode;
+mod flush;
 mod join;
 mod split;
 
