@@ -179,7 +179,7 @@ impl<R: Read> RunList<R> {
             Encoding::Once => &mut self.payload,
             Encoding::Twice => &mut self.partial,
         };
-        // At once: growing step by step leaves holes of every size behind, in which the next list finds no place.
+        // At once: growing step by step copies what is there each time.
         target.reserve(amount);
         let read = self.source.by_ref().take(amount as u64).read_to_end(target)?;
         self.source_ended = read < amount;
@@ -358,6 +358,14 @@ impl<'t> Element<'t> {
     }
 }
 
+/// When a run began, by its payload, in whole seconds since 1970; `None`: it says nothing of it, or is no run.
+pub fn created_at_of(payload: &[u8]) -> Option<i64> {
+    match Element::of(payload) {
+        Element::Run(fields) => fields.created_at(),
+        Element::Other(_) => None,
+    }
+}
+
 /// The id of a run, by its payload; `None`: it is none.
 pub fn id_of(payload: &[u8]) -> Option<String> {
     match Element::of(payload) {
@@ -398,8 +406,13 @@ impl Fields<'_> {
             workflow_id: id(self.workflow_id),
             parent_run_id: id(self.parent_run_id),
             status: self.status.and_then(scan::string).map(|status| status.into_owned()),
-            created_at: self.created_at.and_then(scan::number).and_then(seconds),
+            created_at: self.created_at(),
         }
+    }
+
+    /// Whole seconds since 1970.
+    fn created_at(&self) -> Option<i64> {
+        self.created_at.and_then(scan::number).and_then(seconds)
     }
 }
 

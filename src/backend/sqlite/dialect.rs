@@ -22,6 +22,10 @@ pub fn rowid_name(shape: &Shape) -> Option<&'static str> {
     ["rowid", "_rowid_", "oid"].into_iter().find(is_free)
 }
 
+/// A function of our connections: when the run in a value says that it began, as the split reads it. SQLite's own functions of
+/// JSON took four times as long, and know no NaN.
+pub const CREATED_AT_OF: &str = "agno_migrate_created_at";
+
 impl Dialect for Sqlite {
     fn word(&self) -> &'static str {
         "SQLite"
@@ -70,12 +74,7 @@ impl Dialect for Sqlite {
     }
 
     fn run_created_at(&self, column: &str) -> String {
-        let said = format!("json_extract({column}, '$.created_at')");
-        // Two CASEs: what is no JSON, NaN in it, must not even be looked into.
-        format!(
-            "CASE WHEN json_valid({column}) THEN CASE WHEN typeof({said}) IN ('integer', 'real') AND {said} >= 1 \
-             THEN CAST({said} AS INTEGER) END END"
-        )
+        format!("{CREATED_AT_OF}({column})")
     }
 
     fn of_text(&self, parameter: &str) -> String {

@@ -8,6 +8,7 @@ mod runs;
 mod space;
 
 use super::{Access, Backend, Catalog, Dialect, EachRow, Moved, Row, Vacuumed, Value};
+use crate::convert::runs::created_at_of;
 use crate::difference::Compared;
 use crate::error::Stop;
 use crate::plan::Action;
@@ -16,6 +17,7 @@ use crate::schema::{ColumnShape, Shape};
 use anyhow::{Context, Result, anyhow};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use rusqlite::config::DbConfig;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use std::borrow::Cow;
@@ -160,6 +162,15 @@ fn connect(path: &Path, flags: OpenFlags, options: &str) -> Result<Connection> {
     let uri = format!("file:{}{options}", utf8_percent_encode(text, URI));
     let flags = flags | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(uri, flags).map_err(explain)?;
+    connection.create_scalar_function(
+        dialect::CREATED_AT_OF,
+        1,
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
+        |context| match context.get_raw(0) {
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Ok(created_at_of(bytes)),
+            _ => Ok(None),
+        },
+    )?;
     connection.busy_handler(Some(wait_to_read))?;
     connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(interrupted))?;
     Ok(connection)
@@ -487,9 +498,9 @@ impl Backend for SqliteBackend {
 
     fn split_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
         self.connection.pragma_update(None, "cache_size", CACHE_OF_MOVE).map_err(explain)?;
-        let moved = runs::split(&self.connection, self.reader.take(), sessions, runs, progress).map_err(explained);
+        let moved = runs::split(&self.connection, self.reader.take(), sessions, runs, progress).map_err(explained)?;
         self.connection.pragma_update(None, "cache_size", CACHE).map_err(explain)?;
-        moved
+        Ok(moved)
     }
 
     fn join_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {
