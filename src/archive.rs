@@ -207,7 +207,7 @@ impl Archive<'_> {
 
     /// Whether there are values of a column.
     pub fn has(&mut self, column: &Column) -> Result<bool> {
-        if self.backend.shape(ARCHIVE_TABLE)?.is_none() {
+        if !self.backend.has_table(ARCHIVE_TABLE)? {
             return Ok(false);
         }
         let sql = format!("SELECT 1 FROM {} WHERE table_name = $1 AND column_name = $2 LIMIT 1", self.archive());

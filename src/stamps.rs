@@ -40,7 +40,7 @@ pub fn read(backend: &mut dyn Backend, catalog: &Catalog, versions: &str) -> Res
 pub fn write(backend: &mut dyn Backend, versions: &str, table: &str, version: &Version) -> Result<()> {
     let dialect = backend.dialect();
     let quoted = dialect.table(versions);
-    if backend.shape(versions)?.is_none() {
+    if !backend.has_table(versions)? {
         let create = format!(
             "CREATE TABLE {quoted} (\n\ttable_name VARCHAR NOT NULL, \n\tversion VARCHAR NOT NULL, \n\t\
              created_at VARCHAR NOT NULL, \n\tupdated_at VARCHAR, \n\tPRIMARY KEY (table_name)\n)"

@@ -294,6 +294,9 @@ pub trait Backend: Send {
     /// Observes one table.
     fn shape(&mut self, table: &str) -> Result<Option<Shape>>;
 
+    /// Whether there is an ordinary table of the name: a part of the questions of [`Backend::shape`].
+    fn has_table(&mut self, table: &str) -> Result<bool>;
+
     /// Begins to read a state of the database that no other migration changes meanwhile; [`Backend::rollback`] ends it.
     ///
     /// # Errors

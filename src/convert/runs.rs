@@ -3,8 +3,9 @@
 //! The list is read as a stream, so a session of any size needs the memory of its largest run (about twice). A run's
 //! payload is copied byte for byte.
 
-use super::scan::{self, Stop};
+use super::scan::{self, Stop, WORD};
 use std::io::{self, Read};
+use std::ops::Range;
 
 /// How much is read at a time; more when a single run is larger.
 const CHUNK: usize = 64 * 1024;
@@ -110,9 +111,9 @@ impl<R: Read> RunList<R> {
         if self.place == Place::Done {
             return Ok(None);
         }
-        let (start, end) = loop {
-            match self.bounds() {
-                Ok(Some(bounds)) => break bounds,
+        let found = loop {
+            match self.find() {
+                Ok(Some(found)) => break found,
                 Ok(None) => {
                     self.place = Place::Done;
                     return Ok(None);
@@ -128,13 +129,13 @@ impl<R: Read> RunList<R> {
             }
         };
         self.place = Place::Later;
-        self.at = end;
-        let bytes = &self.payload[start..end];
-        Ok(Some((bytes, Element::of(bytes))))
+        self.at = found.span.end;
+        let bytes = &self.payload[found.span];
+        Ok(Some((bytes, Element::of(bytes, found.places))))
     }
 
-    /// Where the next element begins and ends; `None` at the end of the list.
-    fn bounds(&self) -> Result<Option<(usize, usize)>, Stop> {
+    /// The next element; `None` at the end of the list.
+    fn find(&self) -> Result<Option<Found>, Stop> {
         let text = &self.payload;
         let mut at = scan::skip_blanks(text, self.at);
         let first = *text.get(at).ok_or(Stop::More)?;
@@ -151,7 +152,15 @@ impl<R: Read> RunList<R> {
             (_, Place::First) => {}
             _ => return Err(Stop::Broken),
         }
-        Ok(Some((at, scan::skip_value(text, at)?)))
+        if text.get(at) == Some(&b'{') {
+            match places(&text[at..]) {
+                Ok((length, places)) => return Ok(Some(Found { span: at..at + length, places: Some(places) })),
+                Err(Stop::More) => return Err(Stop::More),
+                // No JSON inside. It may end all the same.
+                Err(Stop::Broken) => {}
+            }
+        }
+        Ok(Some(Found { span: at..scan::skip_value(text, at)?, places: None }))
     }
 
     /// The first byte of the payload that is no blank.
@@ -192,30 +201,45 @@ impl<R: Read> RunList<R> {
     /// Moves what was read of the outer string to the payload, unescaped.
     fn unescape(&mut self) -> Result<(), Trouble> {
         let from = std::mem::take(&mut self.partial);
+        // No escape sequence is shorter than what it stands for. The rest is for the last word, of which less may count.
+        let mut end = self.payload.len();
+        self.payload.resize(end + from.len() + WORD, 0);
         let mut at = 0;
-        self.payload.reserve(from.len());
         while at < from.len() && !self.string_ended {
-            match memchr::memchr2(b'"', b'\\', &from[at..]) {
+            let plain = match from[at..].first_chunk::<WORD>() {
+                Some(word) => {
+                    self.payload[end..end + WORD].copy_from_slice(word);
+                    scan::plain(*word)
+                }
                 None => {
-                    self.payload.extend_from_slice(&from[at..]);
-                    at = from.len();
+                    self.payload[end] = from[at];
+                    usize::from(!matches!(from[at], b'"' | b'\\'))
                 }
-                Some(found) => {
-                    self.payload.extend_from_slice(&from[at..at + found]);
-                    at += found;
-                    if from[at] == b'"' {
-                        self.string_ended = true;
-                        at += 1;
-                    } else {
-                        match unescape_one(&from[at..], &mut self.payload) {
-                            Ok(length) => at += length,
-                            Err(Stop::More) if !self.source_ended => break,
-                            Err(_) => return Err(Trouble::Broken),
-                        }
+            };
+            at += plain;
+            end += plain;
+            match (from.get(at), from.get(at + 1)) {
+                (Some(b'"'), _) => {
+                    self.string_ended = true;
+                    at += 1;
+                }
+                (Some(b'\\'), Some(byte @ (b'"' | b'\\'))) => {
+                    self.payload[end] = *byte;
+                    at += 2;
+                    end += 1;
+                }
+                (Some(b'\\'), _) => match unescape_one(&from[at..]) {
+                    Ok((length, code)) => {
+                        at += length;
+                        end += write_code(code, &mut self.payload[end..]);
                     }
-                }
+                    Err(Stop::More) if !self.source_ended => break,
+                    Err(_) => return Err(Trouble::Broken),
+                },
+                _ => {}
             }
         }
+        self.payload.truncate(end);
         let rest = &from[at..];
         if self.string_ended && !rest.trim_ascii().is_empty() {
             return Err(Trouble::Broken);
@@ -228,8 +252,8 @@ impl<R: Read> RunList<R> {
     }
 }
 
-/// Appends what the escape sequence at the beginning of `text` stands for and returns its length.
-fn unescape_one(text: &[u8], into: &mut Vec<u8>) -> Result<usize, Stop> {
+/// The length of the escape sequence at the beginning of `text`, and the character it stands for.
+fn unescape_one(text: &[u8]) -> Result<(usize, u32), Stop> {
     let byte = match text.get(1).ok_or(Stop::More)? {
         b'"' => b'"',
         b'\\' => b'\\',
@@ -242,27 +266,23 @@ fn unescape_one(text: &[u8], into: &mut Vec<u8>) -> Result<usize, Stop> {
         b'u' => {
             let high = hex(text.get(2..6).ok_or(Stop::More)?)?;
             if !(0xd800..0xdc00).contains(&high) {
-                push_code(high, into);
-                return Ok(6);
+                return Ok((6, high));
             }
             match (text.get(6), text.get(7)) {
                 (None, _) | (Some(b'\\'), None) => return Err(Stop::More),
                 (Some(b'\\'), Some(b'u')) => {
                     let low = hex(text.get(8..12).ok_or(Stop::More)?)?;
                     if (0xdc00..0xe000).contains(&low) {
-                        push_code(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00), into);
-                        return Ok(12);
+                        return Ok((12, 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)));
                     }
                 }
                 _ => {}
             }
-            push_code(high, into);
-            return Ok(6);
+            return Ok((6, high));
         }
         _ => return Err(Stop::Broken),
     };
-    into.push(byte);
-    Ok(2)
+    Ok((2, byte.into()))
 }
 
 fn hex(digits: &[u8]) -> Result<u32, Stop> {
@@ -270,12 +290,22 @@ fn hex(digits: &[u8]) -> Result<u32, Stop> {
     u32::from_str_radix(digits, 16).map_err(|_| Stop::Broken)
 }
 
-/// A lone surrogate has no UTF-8: it is written as the three bytes it would have, and its run is found to be no text later.
-fn push_code(code: u32, into: &mut Vec<u8>) {
+/// Writes a character to the beginning of `into` and tells its length. A lone surrogate has no UTF-8: it is written as the three
+/// bytes it would have, and its run is found to be no text later.
+fn write_code(code: u32, into: &mut [u8]) -> usize {
+    if let Ok(byte @ ..0x80) = u8::try_from(code) {
+        into[0] = byte;
+        return 1;
+    }
     match char::from_u32(code) {
-        Some(char) => into.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+        Some(char) => char.encode_utf8(into).len(),
         None => {
-            into.extend_from_slice(&[0xe0 | (code >> 12) as u8, 0x80 | (code >> 6 & 0x3f) as u8, 0x80 | (code & 0x3f) as u8])
+            into[..3].copy_from_slice(&[
+                0xe0 | (code >> 12) as u8,
+                0x80 | (code >> 6 & 0x3f) as u8,
+                0x80 | (code & 0x3f) as u8,
+            ]);
+            3
         }
     }
 }
@@ -289,20 +319,66 @@ pub enum Element<'t> {
     Other(&'static str),
 }
 
-/// The fields of a run that its row repeats, as they are written; the last one counts where a key stands twice, as in Python.
-#[derive(Debug, Default, PartialEq)]
-pub struct Fields<'t> {
-    run_id: Option<&'t [u8]>,
-    agent_id: Option<&'t [u8]>,
-    agent_name: Option<&'t [u8]>,
-    team_id: Option<&'t [u8]>,
-    team_name: Option<&'t [u8]>,
-    workflow_id: Option<&'t [u8]>,
-    workflow_name: Option<&'t [u8]>,
-    parent_run_id: Option<&'t [u8]>,
-    status: Option<&'t [u8]>,
-    created_at: Option<&'t [u8]>,
+/// A field of a run that its row repeats.
+#[derive(Clone, Copy)]
+enum Field {
+    RunId,
+    AgentId,
+    AgentName,
+    TeamId,
+    TeamName,
+    WorkflowId,
+    WorkflowName,
+    ParentRunId,
+    Status,
+    CreatedAt,
 }
+
+impl Field {
+    /// How many there are.
+    const COUNT: usize = 10;
+
+    fn of(key: &[u8]) -> Option<Field> {
+        Some(match key {
+            b"run_id" => Field::RunId,
+            b"agent_id" => Field::AgentId,
+            b"agent_name" => Field::AgentName,
+            b"team_id" => Field::TeamId,
+            b"team_name" => Field::TeamName,
+            b"workflow_id" => Field::WorkflowId,
+            b"workflow_name" => Field::WorkflowName,
+            b"parent_run_id" => Field::ParentRunId,
+            b"status" => Field::Status,
+            b"created_at" => Field::CreatedAt,
+            _ => return None,
+        })
+    }
+}
+
+/// Where the values of fields are in an object; the last one counts where a key stands twice, as in Python.
+type Places = [Option<(usize, usize)>; Field::COUNT];
+
+/// An element that is there as a whole.
+struct Found {
+    span: Range<usize>,
+    /// Of an object that can be read.
+    places: Option<Places>,
+}
+
+/// The length of the object that begins `text`, and where its fields are.
+fn places(text: &[u8]) -> Result<(usize, Places), Stop> {
+    let mut places = Places::default();
+    let length = scan::members(text, 0, |key, value| {
+        if let Some(field) = Field::of(key) {
+            places[field as usize] = Some((value.start, value.end));
+        }
+    })?;
+    Ok((length, places))
+}
+
+/// The fields of a run that its row repeats, as they are written.
+#[derive(Debug, PartialEq)]
+pub struct Fields<'t>([Option<&'t [u8]>; Field::COUNT]);
 
 /// The row of a run, without what it takes from its session.
 #[derive(Clone, Debug, PartialEq)]
@@ -326,52 +402,39 @@ pub struct RunRow {
 }
 
 impl<'t> Element<'t> {
-    fn of(bytes: &'t [u8]) -> Element<'t> {
+    fn of(bytes: &'t [u8], places: Option<Places>) -> Element<'t> {
         if bytes.first() != Some(&b'{') {
             return Element::Other("is no object");
         }
         if std::str::from_utf8(bytes).is_err() {
             return Element::Other("is not valid UTF-8");
         }
-        let mut fields = Fields::default();
-        let scanned = scan::members(bytes, 0, |key, value| {
-            let field = match key {
-                b"run_id" => &mut fields.run_id,
-                b"agent_id" => &mut fields.agent_id,
-                b"agent_name" => &mut fields.agent_name,
-                b"team_id" => &mut fields.team_id,
-                b"team_name" => &mut fields.team_name,
-                b"workflow_id" => &mut fields.workflow_id,
-                b"workflow_name" => &mut fields.workflow_name,
-                b"parent_run_id" => &mut fields.parent_run_id,
-                b"status" => &mut fields.status,
-                b"created_at" => &mut fields.created_at,
-                _ => return,
-            };
-            *field = Some(value);
-        });
-        match scanned {
-            Err(_) => Element::Other("is no JSON"),
-            Ok(_) if fields.run_id().is_none() => Element::Other("has no run_id"),
-            Ok(_) => Element::Run(fields),
+        let Some(places) = places else { return Element::Other("is no JSON") };
+        let fields = Fields(places.map(|place| place.and_then(|(start, end)| bytes.get(start..end))));
+        match fields.run_id() {
+            None => Element::Other("has no run_id"),
+            Some(_) => Element::Run(fields),
         }
+    }
+}
+
+/// The fields of a run, by its payload; `None`: it is none.
+fn fields_of(payload: &[u8]) -> Option<Fields<'_>> {
+    let places = if payload.first() == Some(&b'{') { places(payload).ok() } else { None };
+    match Element::of(payload, places.map(|(_, places)| places)) {
+        Element::Run(fields) => Some(fields),
+        Element::Other(_) => None,
     }
 }
 
 /// When a run began, by its payload, in whole seconds since 1970; `None`: it says nothing of it, or is no run.
 pub fn created_at_of(payload: &[u8]) -> Option<i64> {
-    match Element::of(payload) {
-        Element::Run(fields) => fields.created_at(),
-        Element::Other(_) => None,
-    }
+    fields_of(payload)?.created_at()
 }
 
 /// The id of a run, by its payload; `None`: it is none.
 pub fn id_of(payload: &[u8]) -> Option<String> {
-    match Element::of(payload) {
-        Element::Run(fields) => fields.run_id(),
-        Element::Other(_) => None,
-    }
+    fields_of(payload)?.run_id()
 }
 
 /// Whose a run says it is, by its payload. Its row has the user of its session, or that of the call that wrote it.
@@ -379,40 +442,45 @@ pub fn user_of(payload: &[u8]) -> Option<String> {
     let mut user = None;
     let scanned = scan::members(payload, 0, |key, value| {
         if key == b"user_id" {
-            user = id(Some(value));
+            user = id(payload.get(value));
         }
     });
     scanned.ok().and(user)
 }
 
 impl Fields<'_> {
+    fn get(&self, field: Field) -> Option<&[u8]> {
+        self.0[field as usize]
+    }
+
     /// The run's id; a number as its text.
     fn run_id(&self) -> Option<String> {
-        id(self.run_id)
+        id(self.get(Field::RunId))
     }
 
     /// The row.
     pub fn row(&self) -> RunRow {
         let kinds = [
-            ("agent", self.agent_id, self.agent_name),
-            ("team", self.team_id, self.team_name),
-            ("workflow", self.workflow_id, self.workflow_name),
+            ("agent", Field::AgentId, Field::AgentName),
+            ("team", Field::TeamId, Field::TeamName),
+            ("workflow", Field::WorkflowId, Field::WorkflowName),
         ];
+        let is_of = |id: Field, name: Field| filled(self.get(id)) || filled(self.get(name));
         RunRow {
             run_id: self.run_id().unwrap_or_default(),
-            run_type: kinds.iter().find(|(_, id, name)| filled(*id) || filled(*name)).map(|(kind, ..)| *kind),
-            agent_id: id(self.agent_id),
-            team_id: id(self.team_id),
-            workflow_id: id(self.workflow_id),
-            parent_run_id: id(self.parent_run_id),
-            status: self.status.and_then(scan::string).map(|status| status.into_owned()),
+            run_type: kinds.into_iter().find(|(_, id, name)| is_of(*id, *name)).map(|(kind, ..)| kind),
+            agent_id: id(self.get(Field::AgentId)),
+            team_id: id(self.get(Field::TeamId)),
+            workflow_id: id(self.get(Field::WorkflowId)),
+            parent_run_id: id(self.get(Field::ParentRunId)),
+            status: self.get(Field::Status).and_then(scan::string).map(|status| status.into_owned()),
             created_at: self.created_at(),
         }
     }
 
     /// Whole seconds since 1970.
     fn created_at(&self) -> Option<i64> {
-        self.created_at.and_then(scan::number).and_then(seconds)
+        self.get(Field::CreatedAt).and_then(scan::number).and_then(seconds)
     }
 }
 

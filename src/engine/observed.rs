@@ -24,6 +24,8 @@ pub struct Observed {
 /// A table on its way through the versions.
 pub(super) struct State {
     pub(super) shape: Shape,
+    /// The table was changed since its shape was observed.
+    pub(super) is_outdated: bool,
     pub(super) runs: Option<Shape>,
     pub(super) names: BTreeSet<String>,
     pub(super) archived: BTreeSet<String>,
@@ -51,6 +53,7 @@ impl Observed {
         Some(State {
             had_owner: shape.column(archive::OWNER).is_some(),
             shape,
+            is_outdated: false,
             // A table of the user's may have the name.
             runs: runs.filter(|shape| has_columns(shape, TableType::Runs)).cloned(),
             names: self.catalog.names.clone(),

@@ -182,6 +182,7 @@ impl Engine<'_> {
         let dialect = self.backend.dialect();
         let mut makes_place = false;
         for step in &leg.steps {
+            self.look_again(table, state)?;
             let (actions, guards) = match plan::decide(step, course.direction(), &state.subject(table, dialect)) {
                 Decision::Holds => continue,
                 Decision::Refuse(why) => {
@@ -211,6 +212,7 @@ impl Engine<'_> {
                 }
             }
             for action in actions {
+                self.look_again(table, state)?;
                 makes_place |= action.makes_place();
                 match mode {
                     Mode::Tell(plan) => match dialect.render(&table.name, &action, &state.shape, self.settings.now) {
@@ -228,11 +230,18 @@ impl Engine<'_> {
                     }
                 }
                 state.predict(table, &action, dialect);
-                if let Mode::Do(_) = mode {
-                    // What is there counts, not what was predicted.
-                    state.shape = self.backend.shape(&table.name)?.ok_or_else(gone)?;
-                }
+                state.is_outdated = matches!(mode, Mode::Do(_)) && action.changes_shape();
             }
+        }
+        Ok(())
+    }
+
+    /// What is there counts, not what was predicted: observes a table again that an action changed, before anything more is
+    /// decided or done on it.
+    fn look_again(&mut self, table: &Found, state: &mut State) -> Result<()> {
+        if state.is_outdated {
+            state.shape = self.backend.shape(&table.name)?.ok_or_else(gone)?;
+            state.is_outdated = false;
         }
         Ok(())
     }

@@ -254,9 +254,9 @@ impl Engine<'_> {
     fn stamp_runs(&mut self, table: &Found, stamp: &Version) -> Result<()> {
         let Some(runs) = &table.runs else { return Ok(()) };
         let versions = &self.settings.versions_table;
-        match self.backend.shape(runs)? {
-            Some(_) => stamps::write(self.backend, versions, runs, stamp),
-            None => stamps::remove(self.backend, versions, runs),
+        match self.backend.has_table(runs)? {
+            true => stamps::write(self.backend, versions, runs, stamp),
+            false => stamps::remove(self.backend, versions, runs),
         }
     }
 }

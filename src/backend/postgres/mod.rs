@@ -161,6 +161,11 @@ impl Backend for PostgresBackend {
         observe::shape(&self.dialect.schema, table, &mut |sql, texts| client.ask(sql, texts))
     }
 
+    fn has_table(&mut self, table: &str) -> Result<bool> {
+        let client = &mut self.client;
+        observe::has_table(&self.dialect.schema, table, &mut |sql, texts| client.ask(sql, texts))
+    }
+
     fn snapshot(&mut self, progress: &mut dyn Progress) -> Result<()> {
         match self.access {
             Access::Read => {

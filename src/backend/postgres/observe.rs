@@ -3,7 +3,7 @@
 use crate::backend::{Catalog, Row};
 use crate::schema::{ColumnShape, ColumnType, ForeignKeyShape, IndexShape, Shape};
 use anyhow::Result;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Tables of the schema $1, all or the one named $2.
 const OF_SCHEMA: &str = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1";
@@ -61,6 +61,19 @@ pub fn shape(schema: &str, table: &str, ask: Ask<'_>) -> Result<Option<Shape>> {
     Ok(tables(schema, table, ask)?.remove(table))
 }
 
+/// Whether there is an ordinary table of the name.
+pub fn has_table(schema: &str, table: &str, ask: Ask<'_>) -> Result<bool> {
+    Ok(!table.is_empty() && !ask(&ordinary(), &[schema, table])?.is_empty())
+}
+
+/// Ordinary tables: no views, partitions, foreign or inherited ones.
+fn ordinary() -> String {
+    format!(
+        "SELECT c.relname::text {OF_SCHEMA} WHERE {WANTED} \
+         AND NOT EXISTS (SELECT 1 FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid)"
+    )
+}
+
 /// Asked in simple statements, put together here: planning a clever one takes the server longer than answering it, and every
 /// step asks.
 fn tables(schema: &str, table: &str, ask: Ask<'_>) -> Result<BTreeMap<String, Shape>> {
@@ -72,11 +85,7 @@ fn tables(schema: &str, table: &str, ask: Ask<'_>) -> Result<BTreeMap<String, Sh
         ask(&sql, &[schema, table]).map(|rows| rows.into_iter().map(Fields))
     };
 
-    // Ordinary ones: no views, partitions, foreign or inherited tables.
-    for mut row in each(
-        "SELECT c.relname::text {of_schema} WHERE {wanted} \
-         AND NOT EXISTS (SELECT 1 FROM pg_inherits h WHERE h.inhrelid = c.oid OR h.inhparent = c.oid)",
-    )? {
+    for mut row in each(&ordinary())? {
         tables.insert(row.text(), Shape::default());
     }
 
@@ -100,11 +109,9 @@ fn tables(schema: &str, table: &str, ask: Ask<'_>) -> Result<BTreeMap<String, Sh
     }
     let named = |table: &str, number: &str| numbers.get(table)?.get(number).cloned();
 
-    // One that is being built by another replica will be valid.
     for mut row in each(
         "SELECT c.relname::text, i.relname::text, x.indisunique, \
-                (x.indisvalid AND x.indisready \
-                 OR EXISTS (SELECT 1 FROM pg_stat_progress_create_index p WHERE p.index_relid = x.indexrelid)), k.contype IS NOT NULL, \
+                (x.indisvalid AND x.indisready), k.contype IS NOT NULL, \
                 x.indisprimary, m.amname::text, pg_get_expr(x.indpred, x.indrelid), x.indnkeyatts, x.indkey::text, x.indoption::text \
          {of_schema} JOIN pg_index x ON x.indrelid = c.oid JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_am m ON m.oid = i.relam \
          LEFT JOIN pg_constraint k ON k.conindid = x.indexrelid AND k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x') \
@@ -142,6 +149,16 @@ fn tables(schema: &str, table: &str, ask: Ask<'_>) -> Result<BTreeMap<String, Sh
         let parent = row.text();
         let columns = row.text().split(' ').filter_map(|number| named(&table, number)).collect();
         shape.foreign_keys.push(ForeignKeyShape { columns, parent, cascades: row.flag() });
+    }
+
+    let mut invalid: Vec<&mut IndexShape> =
+        tables.values_mut().flat_map(|shape| &mut shape.indexes).filter(|index| !index.valid).collect();
+    if !invalid.is_empty() {
+        // One that is being built by another replica will be valid. Asked apart: planning this takes longer than all the others.
+        let building = "SELECT i.relname::text FROM pg_stat_progress_create_index p JOIN pg_class i ON i.oid = p.index_relid \
+                        JOIN pg_namespace n ON n.oid = i.relnamespace AND n.nspname = $1";
+        let building: BTreeSet<String> = ask(building, &[schema])?.into_iter().flatten().flatten().collect();
+        invalid.iter_mut().for_each(|index| index.valid = building.contains(&index.name));
     }
     Ok(tables)
 }

@@ -66,19 +66,26 @@ impl<'d> Tables<'d> {
             let create = format!("CREATE TABLE {} AS {}", self.runs, self.rows());
             // A publication of all tables lets no row without a key be deleted.
             let deletable = format!("ALTER TABLE {} REPLICA IDENTITY FULL", self.runs);
-            loop {
+            // Making columns required and building keys and indexes finds what cannot be a row, ids that two runs have and those
+            // that are too long: no search for them in the usual case.
+            let is_dressed = loop {
                 moved = Moved { moved: client.execute(&create, &[])?, ..Moved::default() };
-                client.run(&deletable)?;
                 client.run(ALONE)?;
+                if client.attempt("23502 23505 54000", |client| self.dress(client, &bare))? {
+                    break true;
+                }
+                client.run(&deletable)?;
                 let broken = self.leave_broken(client, &self.runs, &mut moved)?;
                 moved.moved -= broken;
-                if broken == 0 || !self.decode(client)? {
-                    break;
+                if broken == 0 {
+                    break false;
+                }
+                if !self.decode(client)? {
+                    break client.attempt("23505 54000", |client| self.dress(client, &bare))?;
                 }
                 client.run(&format!("DROP TABLE {}; {IN_TWO}", self.runs))?;
-            }
-            // Building keys and indexes finds ids that two runs have or that are too long: no search for them in the usual case.
-            if !client.attempt("23505 54000", |client| self.dress(client, &bare))? {
+            };
+            if !is_dressed {
                 moved.moved -= self.leave_twins(client, &self.runs, &mut moved)?;
                 if !client.attempt("54000", |client| self.dress(client, &bare))? {
                     moved.moved -= self.leave_long(client, &self.runs, &mut moved)?;

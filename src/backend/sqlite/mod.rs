@@ -26,6 +26,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use observe::Known;
+use rehearse::Rehearsal;
+
 pub use dialect::Sqlite;
 
 /// A SQLite file.
@@ -35,6 +38,10 @@ pub struct SqliteBackend {
     lock_wait: Duration,
     /// During a transaction: see [`SqliteBackend::reader`].
     reader: Option<Connection>,
+    /// While changes are planned.
+    rehearsal: Option<Rehearsal>,
+    /// Observed before, and the same as long as the definitions are.
+    known: Known,
 }
 
 /// How long is waited between two tries to get a lock.
@@ -102,7 +109,14 @@ impl SqliteBackend {
             Ok(connection)
         };
         let connection = set_up().map_err(explained).with_context(|| format!("cannot read {shown}"))?;
-        Ok(SqliteBackend { connection, path: path.to_owned(), lock_wait, reader: None })
+        Ok(SqliteBackend {
+            connection,
+            path: path.to_owned(),
+            lock_wait,
+            reader: None,
+            rehearsal: None,
+            known: Known::default(),
+        })
     }
 
     /// A database that is not there, as an empty one: for telling what would be written to it.
@@ -111,7 +125,14 @@ impl SqliteBackend {
     /// What SQLite says.
     pub fn imagined(path: &Path, lock_wait: Duration) -> Result<SqliteBackend> {
         let connection = Connection::open_in_memory().map_err(explain)?;
-        Ok(SqliteBackend { connection, path: path.to_owned(), lock_wait, reader: None })
+        Ok(SqliteBackend {
+            connection,
+            path: path.to_owned(),
+            lock_wait,
+            reader: None,
+            rehearsal: None,
+            known: Known::default(),
+        })
     }
 
     /// A second connection that reads what was there when the transaction began, while this one writes. Called at its
@@ -306,11 +327,15 @@ impl Backend for SqliteBackend {
     }
 
     fn catalog(&mut self) -> Result<Catalog> {
-        observe::catalog(&self.connection).map_err(explain)
+        observe::catalog(&self.connection, &mut self.known).map_err(explain)
     }
 
     fn shape(&mut self, table: &str) -> Result<Option<Shape>> {
-        observe::shape(&self.connection, table).map_err(explain)
+        observe::shape(&self.connection, table, &mut self.known).map_err(explain)
+    }
+
+    fn has_table(&mut self, table: &str) -> Result<bool> {
+        observe::has_table(&self.connection, table).map_err(explain)
     }
 
     fn snapshot(&mut self, _: &mut dyn Progress) -> Result<()> {
@@ -320,6 +345,7 @@ impl Backend for SqliteBackend {
     fn begin(&mut self, wait: Duration, progress: &mut dyn Progress) -> Result<()> {
         let started = Instant::now();
         let mut told = false;
+        self.rehearsal = None;
         self.connection.busy_handler(None)?;
         let outcome = loop {
             // Exclusive from the first moment: no reader can keep the pages of a large move in memory, nor block the commit.
@@ -459,7 +485,10 @@ impl Backend for SqliteBackend {
     }
 
     fn rehearse(&mut self, _: &str, _: &[Action], statements: &[String]) -> Result<Vec<String>> {
-        rehearse::rehearse(&self.connection, statements).map_err(explain)
+        let rehearsal = Rehearsal::of(&self.connection, self.rehearsal.take()).map_err(explain)?;
+        let found = rehearsal.rehearse(statements).map_err(explain);
+        self.rehearsal = Some(rehearsal);
+        found
     }
 
     fn oversized(&mut self, sessions: &str, runs: &str) -> Result<Vec<String>> {

@@ -9,16 +9,78 @@ use std::collections::BTreeMap;
 /// Ordinary tables: no views, no virtual tables, none of SQLite's own.
 const ORDINARY: &str = "m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND m.sql NOT LIKE 'CREATE VIRTUAL%'";
 
+/// Shapes, each with the definitions of the table, its indexes and triggers, of which it is made up: as long as those are the
+/// same the shape is. Asking takes SQLite a tenth of a second in a migration of a database without rows, comparing next to nothing.
+#[derive(Default)]
+pub struct Known(BTreeMap<String, (Definitions, Shape)>);
+
+/// What the schema has of a table: names, and how each was made.
+type Definitions = Vec<(String, Option<String>)>;
+
+/// So many tables that have changed are asked for one by one; more of them all at once.
+const FEW: usize = 4;
+
 /// Everything in the file.
-pub fn catalog(connection: &Connection) -> Result<Catalog> {
+pub fn catalog(connection: &Connection, known: &mut Known) -> Result<Catalog> {
     let mut names = connection.prepare("SELECT name FROM sqlite_schema")?;
     let names = names.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
-    Ok(Catalog { tables: tables(connection, None)?, names, unusual: BTreeMap::new() })
+    let definitions = definitions(connection)?;
+    known.0.retain(|table, (as_was, _)| definitions.get(table) == Some(as_was));
+    let unknown: Vec<&String> = definitions.keys().filter(|table| !known.0.contains_key(*table)).collect();
+    let mut observed = Tables::new();
+    if unknown.len() > FEW {
+        observed = tables(connection, None)?;
+    } else {
+        for table in unknown {
+            observed.append(&mut tables(connection, Some(table))?);
+        }
+    }
+    for (table, definitions) in definitions {
+        if let Some(shape) = observed.remove(&table) {
+            known.0.insert(table, (definitions, shape));
+        }
+    }
+    let tables = known.0.iter().map(|(table, (_, shape))| (table.clone(), shape.clone())).collect();
+    Ok(Catalog { tables, names, unusual: BTreeMap::new() })
 }
 
 /// One table.
-pub fn shape(connection: &Connection, table: &str) -> Result<Option<Shape>> {
-    Ok(tables(connection, Some(table))?.remove(table))
+pub fn shape(connection: &Connection, table: &str, known: &mut Known) -> Result<Option<Shape>> {
+    let Some(definitions) = definitions(connection)?.remove(table) else { return Ok(None) };
+    if let Some((_, shape)) = known.0.get(table).filter(|(as_was, _)| *as_was == definitions) {
+        return Ok(Some(shape.clone()));
+    }
+    let observed = tables(connection, Some(table))?.remove(table);
+    if let Some(shape) = &observed {
+        known.0.insert(table.to_owned(), (definitions, shape.clone()));
+    }
+    Ok(observed)
+}
+
+/// Whether there is an ordinary table of the name.
+pub fn has_table(connection: &Connection, table: &str) -> Result<bool> {
+    connection.prepare(&format!("SELECT 1 FROM sqlite_schema m WHERE {ORDINARY} AND m.name = $1"))?.exists([table])
+}
+
+/// The definitions of ordinary tables.
+fn definitions(connection: &Connection) -> Result<BTreeMap<String, Definitions>> {
+    let sql = format!("SELECT m.name, m.tbl_name, m.sql, {ORDINARY} FROM sqlite_schema m ORDER BY m.rowid");
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut tables: BTreeMap<String, Definitions> = BTreeMap::new();
+    // What belongs to a table may write its name in other letters.
+    let mut of_table: BTreeMap<String, Definitions> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (name, table): (String, String) = (row.get(0)?, row.get(1)?);
+        if row.get::<_, Option<bool>>(3)? == Some(true) {
+            tables.insert(name.clone(), Vec::new());
+        }
+        of_table.entry(table.to_ascii_lowercase()).or_default().push((name, row.get(2)?));
+    }
+    for (table, definitions) in &mut tables {
+        *definitions = of_table.remove(&table.to_ascii_lowercase()).unwrap_or_default();
+    }
+    Ok(tables)
 }
 
 /// What is known so far.

@@ -4,54 +4,93 @@
 use rusqlite::{Connection, Result};
 use std::collections::BTreeSet;
 
-/// What the statements would fail on or break, in sentences; empty when they go through.
-pub fn rehearse(connection: &Connection, statements: &[String]) -> Result<Vec<String>> {
-    let copy = Connection::open_in_memory()?;
-    copy.pragma_update(None, "foreign_keys", false)?;
-    copy.pragma_update(None, "legacy_alter_table", true)?;
+/// The copy. Of use for one table after the other: what one of them takes is taken back before the next.
+pub struct Rehearsal {
+    copy: Connection,
+    /// What it was made of.
+    definitions: Vec<String>,
+    /// What was broken before anything was tried.
+    broken: BTreeSet<(String, String)>,
+    triggers_and_views: BTreeSet<String>,
+}
+
+impl Rehearsal {
+    /// Of what a database has now: `last`, when it is still that.
+    pub fn of(connection: &Connection, last: Option<Rehearsal>) -> Result<Rehearsal> {
+        let definitions = definitions(connection)?;
+        match last {
+            Some(last) if last.definitions == definitions => Ok(last),
+            _ => Rehearsal::new(definitions),
+        }
+    }
+
+    fn new(definitions: Vec<String>) -> Result<Rehearsal> {
+        let copy = Connection::open_in_memory()?;
+        copy.pragma_update(None, "foreign_keys", false)?;
+        copy.pragma_update(None, "legacy_alter_table", true)?;
+        for definition in &definitions {
+            // A virtual table whose module is not built in cannot be copied, nor can what hangs on it; ours are ordinary.
+            let _ = copy.execute_batch(definition);
+        }
+        let (broken, triggers_and_views) = (broken(&copy)?, triggers_and_views(&copy)?);
+        Ok(Rehearsal { copy, definitions, broken, triggers_and_views })
+    }
+
+    /// What the statements would fail on or break, in sentences; empty when they go through.
+    pub fn rehearse(&self, statements: &[String]) -> Result<Vec<String>> {
+        self.copy.execute_batch("BEGIN")?;
+        let found = self.try_out(statements);
+        if !self.copy.is_autocommit() {
+            self.copy.execute_batch("ROLLBACK")?;
+        }
+        found
+    }
+
+    fn try_out(&self, statements: &[String]) -> Result<Vec<String>> {
+        let (copy, before) = (&self.copy, &self.broken);
+        let failed =
+            statements.iter().find_map(|statement| copy.execute_batch(statement).err().map(|error| (statement, error)));
+        let newly: Vec<String> = broken(copy)?
+            .difference(before)
+            .map(|(kind, name)| {
+                format!("the {kind} {name} uses what would go: drop it, and create it again afterwards without that")
+            })
+            .collect();
+        let now = triggers_and_views(copy)?;
+        let gone =
+            self.triggers_and_views.difference(&now).map(|name| format!("{name} would be lost: drop it first")).collect();
+        if failed.is_none() && newly.is_empty() {
+            return Ok(gone);
+        }
+        Ok(match failed {
+            // SQLite compiles every view and trigger when it changes a table, and stops at one that it cannot.
+            Some(_) if newly.is_empty() && !before.is_empty() => before
+                .iter()
+                .map(|(kind, name)| {
+                    format!(
+                        "the {kind} {name} is broken already, and SQLite changes no table while it is: mend it, or drop it first"
+                    )
+                })
+                .collect(),
+            Some((statement, error)) if newly.is_empty() => {
+                let first = statement.lines().next().unwrap_or_default();
+                vec![format!(
+                    "{}, found by trying: {first}; drop what is named, and create it again afterwards",
+                    sentence(&error)
+                )]
+            }
+            _ => newly,
+        })
+    }
+}
+
+/// What makes every table, index, view and trigger, in an order that works.
+fn definitions(connection: &Connection) -> Result<Vec<String>> {
     let mut objects = connection.prepare(
         "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
          ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid",
     )?;
-    let mut rows = objects.query([])?;
-    while let Some(row) = rows.next()? {
-        // A virtual table whose module is not built in cannot be copied, nor can what hangs on it; ours are ordinary.
-        let _ = copy.execute_batch(&row.get::<_, String>(0)?);
-    }
-
-    let before = broken(&copy)?;
-    let there = triggers_and_views(&copy)?;
-    let failed = statements.iter().find_map(|statement| copy.execute_batch(statement).err().map(|error| (statement, error)));
-    let newly: Vec<String> = broken(&copy)?
-        .difference(&before)
-        .map(|(kind, name)| {
-            format!("the {kind} {name} uses what would go: drop it, and create it again afterwards without that")
-        })
-        .collect();
-    let gone =
-        there.difference(&triggers_and_views(&copy)?).map(|name| format!("{name} would be lost: drop it first")).collect();
-    if failed.is_none() && newly.is_empty() {
-        return Ok(gone);
-    }
-    Ok(match failed {
-        // SQLite compiles every view and trigger when it changes a table, and stops at one that it cannot.
-        Some(_) if newly.is_empty() && !before.is_empty() => before
-            .iter()
-            .map(|(kind, name)| {
-                format!(
-                    "the {kind} {name} is broken already, and SQLite changes no table while it is: mend it, or drop it first"
-                )
-            })
-            .collect(),
-        Some((statement, error)) if newly.is_empty() => {
-            let first = statement.lines().next().unwrap_or_default();
-            vec![format!(
-                "{}, found by trying: {first}; drop what is named, and create it again afterwards",
-                sentence(&error)
-            )]
-        }
-        _ => newly,
-    })
+    objects.query_map([], |row| row.get(0))?.collect()
 }
 
 fn triggers_and_views(copy: &Connection) -> Result<BTreeSet<String>> {

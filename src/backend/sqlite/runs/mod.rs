@@ -142,7 +142,7 @@ fn each_session(
     sessions: &str,
     mut each: impl FnMut(Session, Stored<'_>) -> Result<()>,
 ) -> Result<()> {
-    let shape = observe::shape(connection, sessions)?.unwrap_or_default();
+    let shape = observe::shape(connection, sessions, &mut observe::Known::default())?.unwrap_or_default();
     let rowid = rowid_name(&shape);
     let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
     // A stream gives the bytes as they are stored, needs a rowid, and is not to be had where columns are generated.
