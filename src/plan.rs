@@ -477,6 +477,20 @@ impl Action {
         !matches!(self, Action::Move(..) | Action::Restore { .. } | Action::Archive(_))
     }
 
+    /// The same of `table`, which it is of, and not of the runs table.
+    pub fn changes_shape_of(&self, table: &str) -> bool {
+        match self {
+            Action::CreateTable { .. } | Action::DropTable { .. } => false,
+            Action::CreateIndex { on, .. } => on == table,
+            _ => self.changes_shape(),
+        }
+    }
+
+    /// Whether it takes values from where an app writes them to where it does not look.
+    pub fn takes_away(&self) -> bool {
+        matches!(self, Action::Archive(_) | Action::Move(Move::Runs | Move::OwnedRows, Direction::Down))
+    }
+
     /// Whether rows move because of it: it makes the place they go to, or what tells them apart.
     pub fn makes_place(&self) -> bool {
         matches!(self, Action::CreateTable { .. } | Action::AddColumn(_) | Action::ReplaceKey { .. })

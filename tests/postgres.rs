@@ -133,11 +133,13 @@ fn twins_and_runs_without_ids_stay_and_are_named() {
     for kind in postgres() {
         let database = kind.of("2.9.0");
         database.sql(
-            r#"UPDATE agno_sessions SET created_at = 5, runs = '[{"run_id": "twin", "agent_id": "a"}, {"no": "id"}, 7, {"run_id": 12, "team_id": "t", "created_at": 99.9}]'
+            r#"ALTER TABLE agno_sessions ALTER COLUMN created_at DROP NOT NULL;
+               UPDATE agno_sessions SET created_at = 5, runs = '[{"run_id": "twin", "agent_id": "a"}, {"no": "id"}, 7, {"run_id": 12, "team_id": "t", "created_at": 99.9}]'
                WHERE session_id = 'no-runs';
                INSERT INTO agno_sessions (session_id, session_type, created_at, runs) VALUES
                  ('a-later', 'agent', 6, '[{"run_id": "twin"}, {"run_id": "own"}, {"run_id": "own"}]'),
-                 ('scalar', 'agent', 7, '"[nothing"'), ('string', 'agent', 8, '"[{\"run_id\": \"encoded twice\"}]"'), ('null', 'agent', 7, 'null')"#,
+                 ('scalar', 'agent', 7, '"[nothing"'), ('timeless', 'agent', NULL, '[{"run_id": "never"}, {"run_id": "timed", "created_at": 9}]'),
+                 ('string', 'agent', 8, '"[{\"run_id\": \"encoded twice\"}]"'), ('null', 'agent', 7, 'null')"#,
         );
         let report = database.ok(&["up"]);
         let left: Vec<String> = report
@@ -153,11 +155,13 @@ fn twins_and_runs_without_ids_stay_and_are_named() {
                 "no-runs runs[1] has no run_id",
                 "no-runs runs[2] is no object",
                 "scalar  its runs are no list",
+                "timeless runs[0] it and its session lack created_at or a type, which a row needs",
                 "a-later runs[0] its id twin is that of a run of session no-runs, which is older",
                 "a-later runs[2] its id own is that of a run before it",
             ]
         );
         assert_eq!(database.one("SELECT run_id FROM agno_runs WHERE session_id = 'string'"), "encoded twice");
+        assert_eq!(database.one("SELECT run_id FROM agno_runs WHERE session_id = 'timeless'"), "timed");
         assert_eq!(
             database.query("SELECT run_id, session_id, run_index, run_type, created_at FROM agno_runs WHERE session_id IN ('no-runs', 'a-later') ORDER BY 1"),
             [["12", "no-runs", "3", "team", "99"], ["own", "a-later", "1", "agent", "6"], ["twin", "no-runs", "0", "agent", "5"]]
@@ -169,7 +173,7 @@ fn twins_and_runs_without_ids_stay_and_are_named() {
         );
         let report = database.ok(&["up", "--force"]);
         let sessions = report.tables.iter().find(|table| table.name == "agno_sessions").expect("sessions");
-        assert_eq!((sessions.moved, sessions.left_count), (1, 5), "{}", report.to_json());
+        assert_eq!((sessions.moved, sessions.left_count), (1, 6), "{}", report.to_json());
         assert_eq!(database.one("SELECT status FROM agno_runs WHERE run_id = 'own'"), "changed");
         assert_eq!(database.one("SELECT count(*) FROM agno_runs WHERE run_id IN ('12', 'new')"), "2");
     }

@@ -44,6 +44,46 @@ fn runs_that_the_app_writes_during_a_down_are_in_the_list() {
 }
 
 #[test]
+fn owners_that_the_app_writes_during_a_down_are_archived() {
+    let Some(kind) = postgres().first().copied() else { return };
+    let database = kind.of("2.9.0");
+    database.ok(&["up"]);
+    // Dropping it would lock the table before its owners are read.
+    database.sql("DROP INDEX idx_agno_eval_runs_user_id");
+    let mut app = connect(&database.url);
+    app.batch_execute("BEGIN; UPDATE ai.agno_eval_runs SET user_id = 'ann'").expect("writes");
+    let mut down = binary();
+    down.args(["down", "2.5.6", "--yes", "--only", "evals", "--db", &database.url]);
+    let mut down = down.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("runs");
+    std::thread::sleep(Duration::from_secs(2));
+    app.batch_execute("COMMIT").expect("ends");
+    assert!(down.wait().expect("it ends").success());
+    let rows = database.one("SELECT count(*) FROM agno_eval_runs");
+    assert_ne!(rows, "0");
+    assert_eq!(database.one("SELECT count(*) FROM agno_migrate_archive WHERE value = 'ann'"), rows);
+}
+
+#[test]
+fn an_empty_runs_table_of_the_apps_is_not_made_anew() {
+    for kind in postgres() {
+        let database = kind.of("2.9.0");
+        database.ok(&["up"]);
+        // What an app that was updated too early leaves: its own table, still empty, here with something of the user's.
+        database.sql("DELETE FROM agno_runs");
+        database.sql(
+            "UPDATE agno_schema_versions SET version = '2.5.6' WHERE table_name IN ('agno_sessions', 'agno_runs');
+             DROP INDEX idx_agno_runs_status; ALTER TABLE agno_runs ADD COLUMN note text, REPLICA IDENTITY NOTHING;
+             CREATE PUBLICATION theirs FOR TABLE agno_runs",
+        );
+        database.ok(&["up"]);
+        assert_ne!(database.one("SELECT count(*) FROM agno_runs WHERE note IS NULL"), "0");
+        assert_eq!(database.one("SELECT tablename FROM pg_publication_tables WHERE pubname = 'theirs'"), "agno_runs");
+        assert_eq!(database.one("SELECT relreplident FROM pg_class WHERE relname = 'agno_runs'"), "n");
+        database.sql("DROP PUBLICATION theirs");
+    }
+}
+
+#[test]
 fn archived_values_do_not_depend_on_settings() {
     for kind in postgres() {
         let database = kind.of("3.1.10");

@@ -49,6 +49,24 @@ fn lists_that_hold_no_run() {
 }
 
 #[test]
+fn a_view_whose_text_is_no_utf_8_is_in_nobodys_way() {
+    let database = with_runs(&["'[{\"run_id\": \"a\"}]'"]);
+    // As a script in Latin-1 makes it.
+    database.sql(
+        "CREATE VIEW v AS SELECT 'cafe' AS c; PRAGMA writable_schema = ON;
+         UPDATE sqlite_schema SET sql = CAST(replace(CAST(sql AS BLOB), x'6665', x'66e9') AS TEXT) WHERE name = 'v';
+         PRAGMA writable_schema = OFF",
+    );
+    assert_eq!(database.one("SELECT hex(c) FROM v"), "636166E9");
+    database.ok(&["status"]);
+    database.ok(&["up"]);
+    assert_eq!(runs(&database), "s0.0=a");
+    database.ok(&["verify"]);
+    database.ok(&["down", "2.5.6", "--yes"]);
+    assert_eq!(database.one("SELECT hex(c) FROM v"), "636166E9");
+}
+
+#[test]
 fn what_is_no_list_stays_and_is_named() {
     let database = with_runs(&[
         "'{\"run_id\": 1}'",

@@ -286,8 +286,7 @@ fn unescape_one(text: &[u8]) -> Result<(usize, u32), Stop> {
 }
 
 fn hex(digits: &[u8]) -> Result<u32, Stop> {
-    let digits = std::str::from_utf8(digits).map_err(|_| Stop::Broken)?;
-    u32::from_str_radix(digits, 16).map_err(|_| Stop::Broken)
+    digits.iter().try_fold(0, |code, digit| Some(code << 4 | char::from(*digit).to_digit(16)?)).ok_or(Stop::Broken)
 }
 
 /// Writes a character to the beginning of `into` and tells its length. A lone surrogate has no UTF-8: it is written as the three
@@ -604,6 +603,7 @@ mod tests {
             ("\"[{}]\" x", "Broken"),
             ("\"[\\", "Broken"),
             ("\"[\\x]\"", "Broken"),
+            ("\"[\\u+041]\"", "Broken"),
         ] {
             assert_eq!(read(text.as_bytes()), Err(trouble.to_owned()), "{text}");
         }

@@ -196,11 +196,10 @@ impl Engine<'_> {
             {
                 continue;
             }
-            if let (Mode::Do(_), [Action::Move(Move::Runs, Direction::Down)], Some(runs)) =
-                (&*mode, actions.as_slice(), &table.runs)
-            {
-                // The runs table goes afterwards: what an app would write to it now would go with it.
-                self.backend.hold(&[&table.name, runs])?;
+            if matches!(mode, Mode::Do(_)) && actions.iter().any(Action::takes_away) {
+                // What an app would write now would go with the column, the rows or the runs table.
+                let tables = [Some(table.name.as_str()), state.runs.as_ref().and(table.runs.as_deref())];
+                self.backend.hold(&tables.into_iter().flatten().collect::<Vec<_>>())?;
             }
             for guard in &guards {
                 // What a change of types cannot carry it refuses by itself: looking first would take as long again.
@@ -230,7 +229,7 @@ impl Engine<'_> {
                     }
                 }
                 state.predict(table, &action, dialect);
-                state.is_outdated = matches!(mode, Mode::Do(_)) && action.changes_shape();
+                state.is_outdated = matches!(mode, Mode::Do(_)) && action.changes_shape_of(&table.name);
             }
         }
         Ok(())

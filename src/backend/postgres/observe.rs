@@ -74,8 +74,7 @@ fn ordinary() -> String {
     )
 }
 
-/// Asked in simple statements, put together here: planning a clever one takes the server longer than answering it, and every
-/// step asks.
+/// Asked in simple statements, put together here: planning a clever one takes the server longer than answering it.
 fn tables(schema: &str, table: &str, ask: Ask<'_>) -> Result<BTreeMap<String, Shape>> {
     let mut tables: BTreeMap<String, Shape> = BTreeMap::new();
     // Names of columns by their numbers, which keys and indexes are written in.
@@ -154,11 +153,14 @@ fn tables(schema: &str, table: &str, ask: Ask<'_>) -> Result<BTreeMap<String, Sh
     let mut invalid: Vec<&mut IndexShape> =
         tables.values_mut().flat_map(|shape| &mut shape.indexes).filter(|index| !index.valid).collect();
     if !invalid.is_empty() {
-        // One that is being built by another replica will be valid. Asked apart: planning this takes longer than all the others.
-        let building = "SELECT i.relname::text FROM pg_stat_progress_create_index p JOIN pg_class i ON i.oid = p.index_relid \
-                        JOIN pg_namespace n ON n.oid = i.relnamespace AND n.nspname = $1";
-        let building: BTreeSet<String> = ask(building, &[schema])?.into_iter().flatten().flatten().collect();
-        invalid.iter_mut().for_each(|index| index.valid = building.contains(&index.name));
+        // One that is being built by another replica will be valid, or is by now. Asked apart: planning this takes longer than
+        // all the others.
+        let good = "SELECT i.relname::text FROM pg_class i JOIN pg_namespace n ON n.oid = i.relnamespace AND n.nspname = $1 \
+                    JOIN pg_index x ON x.indexrelid = i.oid \
+                    WHERE x.indisvalid AND x.indisready OR EXISTS (SELECT 1 FROM pg_stat_progress_create_index p \
+                      WHERE p.index_relid = i.oid AND p.datname = current_database())";
+        let good: BTreeSet<String> = ask(good, &[schema])?.into_iter().flatten().flatten().collect();
+        invalid.iter_mut().for_each(|index| index.valid = good.contains(&index.name));
     }
     Ok(tables)
 }

@@ -77,11 +77,8 @@ impl<'d> Tables<'d> {
                 client.run(&deletable)?;
                 let broken = self.leave_broken(client, &self.runs, &mut moved)?;
                 moved.moved -= broken;
-                if broken == 0 {
-                    break false;
-                }
-                if !self.decode(client)? {
-                    break client.attempt("23505 54000", |client| self.dress(client, &bare))?;
+                if broken == 0 || !self.decode(client)? {
+                    break broken > 0 && client.attempt("23505 54000", |client| self.dress(client, &bare))?;
                 }
                 client.run(&format!("DROP TABLE {}; {IN_TWO}", self.runs))?;
             };
@@ -115,11 +112,13 @@ impl<'d> Tables<'d> {
         Ok(moved)
     }
 
-    /// Whether the runs table was made in this transaction: nothing hangs on it that is not ours. Other changes of its entry in
-    /// the catalog look the same, so that it has to be empty too.
+    /// Whether the runs table was made in this transaction: nothing hangs on it that is not ours. Asked of the type of its rows:
+    /// the entry of the table itself changes with an index or a replica identity, too. Another owner or name in this transaction
+    /// would look the same, so that it has to be empty as well.
     fn is_new(&self, client: &mut Client) -> Result<bool> {
-        let sql = "SELECT (c.xmin::text::bigint = (pg_current_xact_id()::text::bigint & 4294967295))::text \
-                   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
+        let sql = "SELECT (t.xmin::text::bigint = (pg_current_xact_id()::text::bigint & 4294967295))::text \
+                   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type t ON t.oid = c.reltype \
+                   WHERE n.nspname = $1 AND c.relname = $2";
         Ok(client.one(sql, &[&self.dialect.schema, self.runs_name])?.as_deref() == Some("true")
             && client.one(&format!("SELECT 1::text FROM {} LIMIT 1", self.runs), &[])?.is_none())
     }
@@ -155,8 +154,9 @@ impl<'d> Tables<'d> {
     /// Takes out of the new rows what cannot be one, and names it; returns how many.
     fn leave_broken(&self, client: &mut Client, rows: &str, moved: &mut Moved) -> Result<u64> {
         let broken = format!(
-            "DELETE FROM {rows} WHERE run_id IS NULL RETURNING session_id, run_index, \
-               CASE WHEN jsonb_typeof(run_data) = 'object' THEN 'has no run_id' ELSE 'is no object' END AS why"
+            "DELETE FROM {rows} WHERE run_id IS NULL OR run_type IS NULL OR created_at IS NULL RETURNING session_id, run_index, \
+               CASE WHEN jsonb_typeof(run_data) <> 'object' THEN 'is no object' WHEN run_id IS NULL THEN 'has no run_id' \
+               ELSE 'it and its session lack created_at or a type, which a row needs' END AS why"
         );
         self.name_left(client, &broken, moved)
     }

@@ -38,7 +38,7 @@ pub struct SqliteBackend {
     lock_wait: Duration,
     /// During a transaction: see [`SqliteBackend::reader`].
     reader: Option<Connection>,
-    /// While changes are planned.
+    /// From the first plan on, until a transaction begins.
     rehearsal: Option<Rehearsal>,
     /// Observed before, and the same as long as the definitions are.
     known: Known,
@@ -485,10 +485,8 @@ impl Backend for SqliteBackend {
     }
 
     fn rehearse(&mut self, _: &str, _: &[Action], statements: &[String]) -> Result<Vec<String>> {
-        let rehearsal = Rehearsal::of(&self.connection, self.rehearsal.take()).map_err(explain)?;
-        let found = rehearsal.rehearse(statements).map_err(explain);
-        self.rehearsal = Some(rehearsal);
-        found
+        let rehearsal = Rehearsal::of(&self.connection, &mut self.rehearsal);
+        rehearsal.and_then(|rehearsal| rehearsal.rehearse(statements)).map_err(explain)
     }
 
     fn oversized(&mut self, sessions: &str, runs: &str) -> Result<Vec<String>> {

@@ -14,8 +14,8 @@ const ORDINARY: &str = "m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE
 #[derive(Default)]
 pub struct Known(BTreeMap<String, (Definitions, Shape)>);
 
-/// What the schema has of a table: names, and how each was made.
-type Definitions = Vec<(String, Option<String>)>;
+/// What the schema has of a table: names, and how each was made, in bytes: that of a view of the user's need be no UTF-8.
+type Definitions = Vec<(String, Vec<u8>)>;
 
 /// So many tables that have changed are asked for one by one; more of them all at once.
 const FEW: usize = 4;
@@ -75,7 +75,8 @@ fn definitions(connection: &Connection) -> Result<BTreeMap<String, Definitions>>
         if row.get::<_, Option<bool>>(3)? == Some(true) {
             tables.insert(name.clone(), Vec::new());
         }
-        of_table.entry(table.to_ascii_lowercase()).or_default().push((name, row.get(2)?));
+        let definition = row.get_ref(2)?.as_bytes_or_null()?.unwrap_or_default();
+        of_table.entry(table.to_ascii_lowercase()).or_default().push((name, definition.to_vec()));
     }
     for (table, definitions) in &mut tables {
         *definitions = of_table.remove(&table.to_ascii_lowercase()).unwrap_or_default();
@@ -209,5 +210,40 @@ fn column_type(declared: &str) -> Option<ColumnType> {
         "JSON" => Some(ColumnType::Json),
         "BIGINT" | "INTEGER" | "INT" => Some(ColumnType::BigInt),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_what_is_there() -> Result<()> {
+        let connection = Connection::open_in_memory()?;
+        let mut known = Known::default();
+        for change in [
+            "CREATE TABLE Parent (id PRIMARY KEY)",
+            "CREATE TABLE t (a VARCHAR, b JSON NOT NULL, UNIQUE (a), FOREIGN KEY (a) REFERENCES Parent (id))",
+            "CREATE INDEX one ON T (b)",
+            "CREATE TRIGGER fires AFTER INSERT ON T BEGIN SELECT 1; END",
+            "DROP INDEX one; CREATE UNIQUE INDEX one ON t (b DESC)",
+            "ALTER TABLE t ADD COLUMN c BIGINT",
+            "ALTER TABLE Parent RENAME TO other",
+            "BEGIN; DROP TABLE t; CREATE TABLE t (a); CREATE VIEW v AS SELECT 1",
+            "ROLLBACK",
+            "CREATE TABLE u (a); CREATE TABLE w (a); CREATE TABLE x (a); CREATE TABLE y (a); CREATE TABLE z (a)",
+            "DROP TABLE u; ALTER TABLE w RENAME TO u",
+            "DROP TRIGGER fires",
+        ] {
+            connection.execute_batch(change)?;
+            let there = catalog(&connection, &mut Known::default())?;
+            for table in there.tables.keys() {
+                assert_eq!(shape(&connection, table, &mut known)?.as_ref(), there.tables.get(table), "{change}");
+                assert!(has_table(&connection, table)?);
+            }
+            assert_eq!(catalog(&connection, &mut known)?.tables, there.tables, "{change}");
+        }
+        assert!(!has_table(&connection, "v")? && !has_table(&connection, "parent")?);
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Tries a change of the schema on a copy in memory that has every table, index, view and trigger and not one row. SQLite
 //! itself then says what would fail, before the first change of the file.
 
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, Result, Row};
 use std::collections::BTreeSet;
 
 /// The copy. Of use for one table after the other: what one of them takes is taken back before the next.
@@ -15,13 +15,15 @@ pub struct Rehearsal {
 }
 
 impl Rehearsal {
-    /// Of what a database has now: `last`, when it is still that.
-    pub fn of(connection: &Connection, last: Option<Rehearsal>) -> Result<Rehearsal> {
+    /// Of what a database has now: the `last`, when it is still that.
+    pub fn of<'l>(connection: &Connection, last: &'l mut Option<Rehearsal>) -> Result<&'l Rehearsal> {
         let definitions = definitions(connection)?;
-        match last {
-            Some(last) if last.definitions == definitions => Ok(last),
-            _ => Rehearsal::new(definitions),
-        }
+        let last_one = last.take().filter(|last| last.definitions == definitions);
+        let rehearsal = match last_one {
+            Some(rehearsal) => rehearsal,
+            None => Rehearsal::new(definitions)?,
+        };
+        Ok(last.insert(rehearsal))
     }
 
     fn new(definitions: Vec<String>) -> Result<Rehearsal> {
@@ -90,7 +92,9 @@ fn definitions(connection: &Connection) -> Result<Vec<String>> {
         "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
          ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid",
     )?;
-    objects.query_map([], |row| row.get(0))?.collect()
+    // One that is no UTF-8 does not compile like this, and is broken before and after.
+    let text = |row: &Row<'_>| Ok(String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned());
+    objects.query_map([], text)?.collect()
 }
 
 fn triggers_and_views(copy: &Connection) -> Result<BTreeSet<String>> {
@@ -141,4 +145,30 @@ fn fires(copy: &Connection, table: &str) -> Result<bool> {
 
 fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_table_takes_is_taken_back_before_the_next() -> Result<()> {
+        let connection = Connection::open_in_memory()?;
+        connection.execute_batch("CREATE TABLE t (a, b); CREATE TABLE u (a); CREATE VIEW v AS SELECT b FROM t")?;
+        let mut last = None;
+        let mut rehearse = |statements: &[&str]| {
+            let statements: Vec<String> = statements.iter().map(|statement| (*statement).to_owned()).collect();
+            Rehearsal::of(&connection, &mut last)?.rehearse(&statements)
+        };
+        let broken = rehearse(&["DROP TABLE u", "DROP TABLE t"])?;
+        assert!(matches!(broken.as_slice(), [one] if one.contains("the view v uses what would go")), "{broken:?}");
+        let failed = rehearse(&["CREATE TABLE w (a)", "ALTER TABLE nothing RENAME TO t"])?;
+        assert!(matches!(failed.as_slice(), [one] if one.contains("found by trying")), "{failed:?}");
+        assert_eq!(rehearse(&["ALTER TABLE u ADD COLUMN b"])?, Vec::<String>::new());
+        assert_eq!(rehearse(&["ALTER TABLE u ADD COLUMN b"])?, Vec::<String>::new());
+        // Another schema takes another copy.
+        connection.execute_batch("ALTER TABLE u ADD COLUMN b")?;
+        assert_eq!(rehearse(&["ALTER TABLE u ADD COLUMN b"])?.len(), 1);
+        Ok(())
+    }
 }
