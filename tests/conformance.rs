@@ -6,29 +6,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use support::{DEFAULTS, Database, Kind, RELEASES, SCHEMAS, assert_same, kinds};
 
-/// The newest release of a schema that makes a table; for a schema before the table's time, the first that does.
-fn release_of(kind: Kind, schema: &str, table: &str) -> &'static str {
-    let makes = |release: &str| kind.fresh(release).has(table);
+/// The shape Agno gives a default table in a schema: in the newest release of the schema that makes it; for a schema before the
+/// table's time, in the first that does.
+fn agnos_shape(kind: Kind, schema: &str, table: &str) -> BTreeSet<String> {
     let at = SCHEMAS.iter().position(|known| *known == schema).expect("a schema");
-    let of = |schema: &str| RELEASES.iter().rev().find(|(release, of)| *of == schema && makes(release)).map(|(r, _)| *r);
+    let of = |schema: &str| {
+        RELEASES.iter().rev().filter(|(_, of)| *of == schema).find_map(|(release, _)| made_by(kind, release, table))
+    };
     let earlier = SCHEMAS[..=at].iter().rev().find_map(|schema| of(schema));
-    earlier.or_else(|| SCHEMAS[at..].iter().find_map(|schema| of(schema))).expect("a release that makes the table")
+    let made = earlier.or_else(|| SCHEMAS[at..].iter().find_map(|schema| of(schema)));
+    let mut shape = made.expect("a release that makes the table");
+    if schema == "3.0.0" && table == "agno_sessions" {
+        shape.insert(retained(kind));
+    }
+    shape
 }
 
-/// The shape Agno gives a default table in a schema.
-fn agnos_shape(kind: Kind, schema: &str, table: &str) -> BTreeSet<String> {
-    // Agno of the schema makes its tables once for all tests.
-    static SHAPES: Mutex<BTreeMap<(String, String, String), BTreeSet<String>>> = Mutex::new(BTreeMap::new());
-    let key = (format!("{kind:?}"), schema.to_owned(), table.to_owned());
-    let mut shapes = SHAPES.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let made = shapes.entry(key).or_insert_with(|| {
-        let mut shape = kind.fresh(release_of(kind, schema, table)).shape(table);
-        if schema == "3.0.0" && table == "agno_sessions" {
-            shape.insert(retained(kind));
-        }
-        shape
-    });
-    made.clone()
+/// The shape a release gives a default table, if it makes it. Asked once for all tests.
+fn made_by(kind: Kind, release: &str, table: &str) -> Option<BTreeSet<String>> {
+    type Shapes = BTreeMap<String, BTreeSet<String>>;
+    static MADE: Mutex<BTreeMap<(String, String), Shapes>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let of_release =
+        made.entry((format!("{kind:?}"), release.to_owned())).or_insert_with(|| kind.fresh(release).shapes(&DEFAULTS));
+    of_release.get(table).cloned()
 }
 
 /// The column that stays until it is dropped.
@@ -46,33 +47,23 @@ fn take(database: &Database, from: &str, to: &str) {
 }
 
 fn assert_shapes(database: &Database, schema: &str, what: &str) {
-    for table in DEFAULTS {
-        let mut shape = database.shape(table);
-        if shape.is_empty() {
-            continue;
-        }
-        if schema == "3.0.0" && table == "agno_sessions" {
+    // The same under other names.
+    let named = [("agent-session", "agno_sessions"), ("support", "agno_sessions"), ("sessões memórias", "agno_memories")];
+    let runs_of: Vec<String> = named.iter().map(|(table, _)| format!("{table}_runs")).collect();
+    let tables: Vec<&str> =
+        DEFAULTS.into_iter().chain(named.map(|(table, _)| table)).chain(runs_of.iter().map(String::as_str)).collect();
+    let shapes = database.shapes(&tables);
+    for (table, default) in DEFAULTS.map(|table| (table, table)).into_iter().chain(named) {
+        let Some(mut shape) = shapes.get(table).cloned() else { continue };
+        if schema == "3.0.0" && default == "agno_sessions" {
             // Retained, if it was ever there.
             shape.insert(retained(database.kind));
         }
-        assert_eq!(shape, agnos_shape(database.kind, schema, table), "{what}: {table} in schema {schema}");
-    }
-    // The same under other names.
-    let named = [("agent-session", "agno_sessions"), ("support", "agno_sessions"), ("sessões memórias", "agno_memories")];
-    for (table, default) in named {
-        let mut shape = database.shape(table);
-        if shape.is_empty() {
-            continue;
-        }
-        if schema == "3.0.0" && default == "agno_sessions" {
-            shape.insert(retained(database.kind));
+        if schema == "3.0.0" && default == "agno_sessions" && table != default {
             // PostgreSQL quotes names where it must.
-            let name = if database.kind == Kind::Sqlite || !table.contains('-') {
-                table.to_owned()
-            } else {
-                format!("\"{table}\"")
-            };
-            let runs = database.shape(&format!("{table}_runs"));
+            let is_quoted = database.kind != Kind::Sqlite && table.contains('-');
+            let name = if is_quoted { format!("\"{table}\"") } else { table.to_owned() };
+            let runs = shapes.get(&format!("{table}_runs")).cloned().unwrap_or_default();
             let expected: BTreeSet<String> = agnos_shape(database.kind, schema, "agno_runs")
                 .into_iter()
                 .map(|fact| fact.replace("agno_sessions", &name))

@@ -4,7 +4,8 @@ mod support;
 
 use agno_migrate::report::Report;
 use std::collections::BTreeSet;
-use support::{Database, Kind, assert_same, differences, kinds};
+use std::sync::Mutex;
+use support::{Database, Kind, assert_same, differences, on_every_kind};
 
 /// A damage, what has to be said of it, and the way out.
 struct Damage {
@@ -450,19 +451,19 @@ fn copy(database: &Database) -> Database {
 
 #[test]
 fn every_damage_is_found_and_named_and_mended() {
-    let mut failed = Vec::new();
-    for kind in kinds() {
+    let failed = Mutex::new(Vec::new());
+    on_every_kind(|kind| {
         let whole = kind.of("2.9.0");
         whole.ok(&["up"]);
         for damage in DAMAGES {
             let checked =
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| is_found_and_mended(kind, &whole, damage)));
             if checked.is_err() {
-                failed.push(format!("{} on {kind:?}", damage.what));
+                failed.lock().expect("no other failed").push(format!("{} on {kind:?}", damage.what));
             }
         }
-    }
-    assert_eq!(failed, [""; 0]);
+    });
+    assert_eq!(failed.into_inner().expect("no other failed"), [""; 0]);
 }
 
 fn is_found_and_mended(kind: Kind, whole: &Database, damage: &Damage) {

@@ -186,6 +186,19 @@ impl Database {
         rows.into_iter().map(|row| (row[0].clone(), row[1].clone())).collect()
     }
 
+    /// The shapes of these tables, asked over one connection; without those that are not there.
+    pub fn shapes(&self, tables: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+        let shapes = match self.kind {
+            Kind::Sqlite => {
+                let connection = self.open();
+                tables.iter().map(|table| sqlite::shape(&connection, table)).collect()
+            }
+            Kind::Postgres(_) => postgres::shapes(&self.url, tables),
+        };
+        let named = tables.iter().map(|table| (*table).to_owned()).zip(shapes);
+        named.filter(|(_, shape)| !shape.is_empty()).collect()
+    }
+
     /// The shape of a table, as comparable text.
     pub fn shape(&self, table: &str) -> BTreeSet<String> {
         match self.kind {
@@ -206,6 +219,26 @@ impl Drop for Database {
             postgres::remove(self);
         }
     }
+}
+
+/// Does the same on every kind at once: a test that does one after the other leaves a processor idle.
+pub fn on_every_kind(each: impl Fn(Kind) + Sync) {
+    std::thread::scope(|scope| {
+        let begun: Vec<_> = kinds()
+            .into_iter()
+            .map(|kind| {
+                scope.spawn({
+                    let each = &each;
+                    move || each(kind)
+                })
+            })
+            .collect();
+        for one in begun {
+            if let Err(panic) = one.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
 }
 
 /// The binary, with none of the environment's settings.

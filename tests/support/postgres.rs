@@ -82,7 +82,11 @@ pub fn connect(url: &str) -> Client {
 }
 
 pub fn query(url: &str, sql: &str) -> Vec<Vec<String>> {
-    let messages = connect(url).simple_query(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    rows(&mut connect(url), sql)
+}
+
+fn rows(client: &mut Client, sql: &str) -> Vec<Vec<String>> {
+    let messages = client.simple_query(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
     messages
         .into_iter()
         .filter_map(|message| match message {
@@ -95,23 +99,34 @@ pub fn query(url: &str, sql: &str) -> Vec<Vec<String>> {
 }
 
 pub fn dump(url: &str) -> Dump {
+    // One connection for all: a new one reads the catalogs anew, which takes longer than the rows.
+    let mut client = connect(url);
     let tables = "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                   WHERE n.nspname = 'ai' AND c.relkind = 'r' AND c.relname <> 'agno_schema_versions'";
-    let tables: Vec<String> = query(url, tables).into_iter().flatten().collect();
+    let tables: Vec<String> = rows(&mut client, tables).into_iter().flatten().collect();
     let runs_of = |table: &str| if table == "agno_sessions" { "agno_runs".to_owned() } else { format!("{table}_runs") };
-    let rows = |table: &String| {
+    let mut of_table = |table: &String| {
         // Retained, and no part of what the database says.
         let without = if tables.contains(&runs_of(table)) { " - 'runs'" } else { "" };
         let sql = format!("SELECT (to_jsonb(t){without})::text FROM ai.\"{table}\" t ORDER BY 1");
-        let mut rows: Vec<String> = query(url, &sql).into_iter().flatten().collect();
+        let mut rows: Vec<String> = rows(&mut client, &sql).into_iter().flatten().collect();
         rows.sort();
         rows
     };
-    tables.iter().map(|table| (table.clone(), rows(table))).collect::<BTreeMap<_, _>>()
+    tables.iter().map(|table| (table.clone(), of_table(table))).collect::<BTreeMap<_, _>>()
 }
 
 /// Columns with types and nullability, keys, unique and other indexes by what they cover; column order and names aside.
 pub fn shape(url: &str, table: &str) -> BTreeSet<String> {
+    shapes(url, &[table]).remove(0)
+}
+
+pub fn shapes(url: &str, tables: &[&str]) -> Vec<BTreeSet<String>> {
+    let mut client = connect(url);
+    tables.iter().map(|table| shape_of(&mut client, table)).collect()
+}
+
+fn shape_of(client: &mut Client, table: &str) -> BTreeSet<String> {
     let table = format!("'ai.\"{}\"'", table.replace('\'', "''"));
     let facts = format!(
         "SELECT 'column ' || attname || ' ' || format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END \
@@ -121,5 +136,5 @@ pub fn shape(url: &str, table: &str) -> BTreeSet<String> {
          FROM pg_index WHERE indrelid = to_regclass({table}) \
          UNION ALL SELECT 'constraint ' || pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = to_regclass({table}) AND contype <> 'n'"
     );
-    query(url, &facts).into_iter().flatten().collect()
+    rows(client, &facts).into_iter().flatten().collect()
 }
