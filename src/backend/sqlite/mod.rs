@@ -109,14 +109,18 @@ impl SqliteBackend {
             Ok(connection)
         };
         let connection = set_up().map_err(explained).with_context(|| format!("cannot read {shown}"))?;
-        Ok(SqliteBackend {
+        Ok(SqliteBackend::of(connection, path, lock_wait))
+    }
+
+    fn of(connection: Connection, path: &Path, lock_wait: Duration) -> SqliteBackend {
+        SqliteBackend {
             connection,
             path: path.to_owned(),
             lock_wait,
             reader: None,
             rehearsal: None,
             known: Known::default(),
-        })
+        }
     }
 
     /// A database that is not there, as an empty one: for telling what would be written to it.
@@ -125,14 +129,7 @@ impl SqliteBackend {
     /// What SQLite says.
     pub fn imagined(path: &Path, lock_wait: Duration) -> Result<SqliteBackend> {
         let connection = Connection::open_in_memory().map_err(explain)?;
-        Ok(SqliteBackend {
-            connection,
-            path: path.to_owned(),
-            lock_wait,
-            reader: None,
-            rehearsal: None,
-            known: Known::default(),
-        })
+        Ok(SqliteBackend::of(connection, path, lock_wait))
     }
 
     /// A second connection that reads what was there when the transaction began, while this one writes. Called at its
