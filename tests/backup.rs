@@ -14,6 +14,9 @@ fn a_backup_is_the_database_as_it_was() {
     let folder = database.folder().join("saved");
     std::fs::create_dir(&folder).expect("a folder");
     let path = folder.to_str().expect("UTF-8");
+    let told = database.ok(&["up", "--dry-run", "--backup", path]);
+    assert!(told.notes.iter().any(|note| note.starts_with(&format!("would save the database as it is to {path}"))));
+    assert!(told.backup.is_none() && std::fs::read_dir(&folder).expect("lists").count() == 0, "only told");
     let report = database.ok(&["up", "--backup", path]);
     let saved = report.backup.expect("a file");
     assert!(saved.starts_with(path), "{saved}");
@@ -24,8 +27,10 @@ fn a_backup_is_the_database_as_it_was() {
     assert_eq!(database.ok(&["up", "--backup", path]).backup, None);
     // A file that is there is never written over, and then nothing is changed.
     let before = database.dump();
-    let why = database.refused(&["down", "2.5.6", "--yes", "--backup", &saved], 6);
-    assert!(why.contains("is there already"), "{why}");
+    for more in [&["down", "2.5.6", "--yes"][..], &["down", "2.5.6", "--dry-run"], &["cleanup", "--dry-run"], &["cleanup"]] {
+        let why = database.refused(&[more, &["--backup", &saved]].concat(), 6);
+        assert!(why.contains("is there already"), "{more:?}: {why}");
+    }
     assert_same(&database.dump(), &before, "no copy, no change");
     // Beside it, and once more in the same second.
     let first = database.ok(&["down", "2.5.6", "--yes", "--backup"]).backup.expect("a file");
@@ -48,8 +53,10 @@ fn postgres_says_how_it_is_saved() {
     for kind in kinds().into_iter().filter(|kind| *kind != Kind::Sqlite) {
         let database = kind.of("2.9.0");
         let before = database.dump();
-        let why = database.refused(&["up", "--backup"], 6);
-        assert!(why.contains("pg_dump"), "{why}");
+        for how in [&["up", "--backup"][..], &["up", "--dry-run", "--backup"]] {
+            let why = database.refused(how, 6);
+            assert!(why.contains("pg_dump"), "{why}");
+        }
         assert_same(&database.dump(), &before, "not saved, not changed");
     }
 }

@@ -417,11 +417,17 @@ pub trait Backend: Send {
         Ok(())
     }
 
+    /// The file that [`Backend::backup`] would make, of the same `to`.
+    ///
+    /// # Errors
+    /// [`crate::error::Stop::Refused`] when the file is there, the disk has no room, or the database is no file.
+    fn backup_file(&mut self, to: Option<&Path>) -> Result<PathBuf>;
+
     /// Copies the database, as it is now, into a file that is not there yet. `to`: the file or its folder; without it the
     /// copy lies beside the database. Returns the file.
     ///
     /// # Errors
-    /// [`crate::error::Stop::Refused`] when the file is there, the disk has no room, or the database is no file.
+    /// Those of [`Backend::backup_file`].
     fn backup(&mut self, to: Option<&Path>, progress: &mut dyn Progress) -> Result<PathBuf>;
 
     /// Runs a statement outside of any transaction; one that finds its work done or being done by another is content.

@@ -1,6 +1,6 @@
 //! `up`, `down` and `plan`.
 
-use super::{Answer, Ask, not_confirmed, save, stands_in_the_way, tables, tell_found, with_engine};
+use super::{Answer, Ask, announce_backup, not_confirmed, save, stands_in_the_way, tables, tell_found, with_engine};
 use crate::archive;
 use crate::backend::Access;
 use crate::cli::{Backup, Cli, Command, Only, Options};
@@ -40,7 +40,11 @@ pub(super) fn change(
         if report.dry_run {
             report.tables = plans.iter().map(planned).collect();
             refuse(&refusals, &plans)?;
-            return if work > 0 { writable(engine) } else { Ok(()) };
+            if work > 0 {
+                writable(engine)?;
+                announce_backup(engine, backup, report)?;
+            }
+            return Ok(());
         }
         if !refusals.is_empty() {
             report.tables = plans.iter().map(not_begun).collect();
@@ -49,6 +53,7 @@ pub(super) fn change(
         engine.backend.rollback()?;
         if work > 0 {
             writable(engine)?;
+            announce_backup(engine, backup, report)?;
             if let Command::Down { yes: false, .. } = &cli.command
                 && ask(&question(work, &course, &report.database))? == Answer::No
             {

@@ -1,6 +1,6 @@
 //! `cleanup`.
 
-use super::{Answer, Ask, not_confirmed, save, stands_in_the_way, tables, tell_found, with_engine};
+use super::{Answer, Ask, announce_backup, not_confirmed, save, stands_in_the_way, tables, tell_found, with_engine};
 use crate::backend::{Access, megabytes};
 use crate::cleanup::{self, Unproven};
 use crate::cli::{Backup, Only, Options};
@@ -61,17 +61,19 @@ pub(super) fn cleanup(
             if wanted.unproven != Unproven::Stays {
                 plans.iter_mut().for_each(|plan| plan.warnings.extend(cleanup::loss(plan)));
             }
+            let changes = !plans.is_empty() || wanted.vacuum;
             report.tables = plans;
-            return match refusals.is_empty() {
-                true => Ok(()),
-                false => Err(Stop::Refused(stands_in_the_way(&refusals)).into()),
-            };
+            if !refusals.is_empty() {
+                return Err(Stop::Refused(stands_in_the_way(&refusals)).into());
+            }
+            return if changes { announce_backup(engine, wanted.backup, report) } else { Ok(()) };
         }
         engine.backend.rollback()?;
         if !plans.is_empty() || wanted.vacuum {
             if let Some(reason) = engine.backend.read_only()? {
                 return Err(Stop::Refused(reason).into());
             }
+            announce_backup(engine, wanted.backup, report)?;
         }
         if !plans.is_empty() {
             confirm(wanted, &plans, &report.database, ask)?;

@@ -204,6 +204,17 @@ fn tables(number: usize) -> String {
     if number == 1 { "1 table".to_owned() } else { format!("{number} tables") }
 }
 
+/// Refuses a copy that cannot be made, before anyone is asked; a dry run also says where it would be.
+fn announce_backup(engine: &mut Engine<'_>, backup: &Backup, report: &mut Report) -> Result<()> {
+    if let Some(path) = backup.wanted()? {
+        let file = engine.backend.backup_file(path.as_deref())?;
+        if report.dry_run {
+            report.notes.push(format!("would save the database as it is to {}", file.display()));
+        }
+    }
+    Ok(())
+}
+
 /// Copies the database when that was asked for, before the first change.
 fn save(engine: &mut Engine<'_>, backup: &Backup, report: &mut Report) -> Result<()> {
     if let Some(path) = backup.wanted()? {

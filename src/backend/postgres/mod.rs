@@ -333,7 +333,7 @@ impl Backend for PostgresBackend {
         Ok(vacuumed)
     }
 
-    fn backup(&mut self, _: Option<&Path>, _: &mut dyn Progress) -> Result<PathBuf> {
+    fn backup_file(&mut self, _: Option<&Path>) -> Result<PathBuf> {
         // pg_restore --clean cannot: it drops the sessions before the key on them.
         Err(Stop::Refused(format!(
             "--backup copies SQLite files, and this is PostgreSQL: pg_dump --format=custom --schema={schema} --file=agno.dump DATABASE \
@@ -342,6 +342,10 @@ impl Backend for PostgresBackend {
             schema = self.dialect.schema
         ))
         .into())
+    }
+
+    fn backup(&mut self, to: Option<&Path>, _: &mut dyn Progress) -> Result<PathBuf> {
+        self.backup_file(to)
     }
 
     fn compare_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Compared> {

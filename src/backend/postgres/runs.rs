@@ -28,7 +28,7 @@ struct Bare {
     required: Vec<String>,
 }
 
-/// What kind of run the object says it is; NULL: it does not. Source: `get_run_type` as `src/convert/runs.rs` has it.
+/// What kind of run the object says it is; NULL: it does not. Source: `get_run_type` as `src/convert/runs/run.rs` has it.
 pub(super) fn run_type(run: &str) -> String {
     // True as Python sees an id or a name.
     let filled =

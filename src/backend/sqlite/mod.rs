@@ -550,6 +550,10 @@ impl Backend for SqliteBackend {
         vacuumed
     }
 
+    fn backup_file(&mut self, to: Option<&Path>) -> Result<PathBuf> {
+        space::backup_file(&self.connection, &self.path, to).map_err(explained)
+    }
+
     fn backup(&mut self, to: Option<&Path>, progress: &mut dyn Progress) -> Result<PathBuf> {
         space::backup(&self.connection, &self.path, to, self.lock_wait, progress).map_err(explained)
     }

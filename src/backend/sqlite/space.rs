@@ -43,8 +43,19 @@ pub fn backup(
     wait: Duration,
     progress: &mut dyn Progress,
 ) -> Result<PathBuf> {
-    let mut names = names(path, to);
-    let target = names.next().unwrap_or_default();
+    let target = backup_file(connection, path, to)?;
+    let shown = target.display();
+    // A state that stays: without it the copy would begin again whenever the app writes.
+    connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")?;
+    let filled = fill(connection, path, &target, wait, progress);
+    connection.execute_batch("ROLLBACK")?;
+    let named = filled.and_then(|partial| name_it(partial, target.clone(), &mut names(path, to)));
+    named.with_context(|| format!("the backup {shown}"))
+}
+
+/// The file that [`backup`] makes.
+pub fn backup_file(connection: &Connection, path: &Path, to: Option<&Path>) -> Result<PathBuf> {
+    let target = names(path, to).next().unwrap_or_default();
     let shown = target.display();
     if target.exists() {
         return Err(
@@ -55,12 +66,18 @@ pub fn backup(
     if !folder.is_dir() {
         return Err(Stop::Refused(format!("there is no folder {}: make it, or name another place", folder.display())).into());
     }
-    // A state that stays: without it the copy would begin again whenever the app writes.
-    connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")?;
-    let filled = fill(connection, path, &target, wait, progress);
-    connection.execute_batch("ROLLBACK")?;
-    let named = filled.and_then(|partial| name_it(partial, target.clone(), &mut names));
-    named.with_context(|| format!("the backup {shown}"))
+    let (needed, _) = size(connection)?;
+    let free = free(&folder)?;
+    if free < needed {
+        return Err(anyhow!(Stop::Refused(format!(
+            "it needs {} MB and {} MB are free on its disk: make room, or name another place with --backup PATH",
+            megabytes(needed),
+            // Rounded the other way: what is needed and what is free never look the same.
+            free / 1_000_000
+        )))
+        .context(format!("the backup {shown}")));
+    }
+    Ok(target)
 }
 
 /// The name of a backup, and those that it may have as well.
@@ -108,17 +125,6 @@ fn fill(
     progress: &mut dyn Progress,
 ) -> Result<NamedTempFile> {
     let folder = folder_of(target)?;
-    let (needed, _) = size(connection)?;
-    let free = free(&folder)?;
-    if free < needed {
-        return Err(Stop::Refused(format!(
-            "it needs {} MB and {} MB are free on its disk: make room, or name another place with --backup PATH",
-            megabytes(needed),
-            // Rounded the other way: what is needed and what is free never look the same.
-            free / 1_000_000
-        ))
-        .into());
-    }
     let mut name = target.file_name().unwrap_or_default().to_owned();
     name.push(".partial-");
     let partial = tempfile::Builder::new().prefix(&name).tempfile_in(&folder);

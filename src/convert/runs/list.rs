@@ -56,6 +56,13 @@ enum Place {
     Done,
 }
 
+/// An element that is there as a whole.
+struct Found {
+    span: Range<usize>,
+    /// Of an object that can be read.
+    places: Option<Places>,
+}
+
 impl<R: Read> RunList<R> {
     /// Begins to read a value. `None`: there are no runs (empty, or JSON null).
     ///
@@ -305,11 +312,4 @@ fn write_code(code: u32, into: &mut [u8]) -> usize {
             3
         }
     }
-}
-
-/// An element that is there as a whole.
-struct Found {
-    span: Range<usize>,
-    /// Of an object that can be read.
-    places: Option<Places>,
 }
