@@ -21,6 +21,7 @@ pub fn check(
     match guard {
         Guard::Unique(index) => unique(backend, index, table, shape, archived),
         Guard::Key(column) => key(backend, column, table),
+        Guard::Movable => table.runs.as_deref().map_or(Ok(None), |runs| backend.unmovable(runs)),
         Guard::NoOrphans => no_orphans(backend, table),
         Guard::Convertible(retypes) => {
             let ids = backend.unconvertible(&table.name, table.table_type.known().key[0], retypes)?;

@@ -108,6 +108,8 @@ pub enum Guard {
     Sizes,
     /// Every session that has rows in the runs table has a list, or nothing, in its column.
     Lists,
+    /// The runs table, if it is there, was made in a way that runs can be moved into and out of.
+    Movable,
     /// Every value can have its new type.
     Convertible(Vec<Retype>),
 }
@@ -193,6 +195,7 @@ fn decide_up(step: &Step, subject: &Subject<'_>) -> Decision {
         Step::MoveKey { from, to } => move_key(from, to, subject, vec![Guard::Unique(*to)]),
         Step::Retire(_) => Decision::Holds,
         Step::Move(Move::Runs) if shape.column("runs").is_none() => Decision::Holds,
+        Step::Move(Move::Runs) => Decision::Do(vec![Action::Move(Move::Runs, Direction::Up)], vec![Guard::Movable]),
         Step::Move(rows) => act([Action::Move(*rows, Direction::Up)]),
     }
 }
@@ -244,7 +247,7 @@ fn decide_down(step: &Step, subject: &Subject<'_>) -> Decision {
         Step::Move(Move::Runs) => match subject.runs {
             Some((_, Some(_))) => Decision::Do(
                 vec![Action::Move(Move::Runs, Direction::Down)],
-                vec![Guard::NoOrphans, Guard::Sizes, Guard::Lists],
+                vec![Guard::Movable, Guard::NoOrphans, Guard::Sizes, Guard::Lists],
             ),
             _ => Decision::Holds,
         },

@@ -313,6 +313,34 @@ fn a_runs_table_without_its_key_is_in_the_way_of_its_sessions() {
 }
 
 #[test]
+fn runs_tables_of_any_making_take_runs_or_say_why_not() {
+    const COLUMNS: &str = "run_id VARCHAR NOT NULL PRIMARY KEY, session_id VARCHAR NOT NULL, run_type VARCHAR NOT NULL, agent_id VARCHAR, \
+                           team_id VARCHAR, workflow_id VARCHAR, user_id VARCHAR, parent_run_id VARCHAR, status VARCHAR, \
+                           run_index BIGINT, run_data JSON, created_at BIGINT NOT NULL, updated_at BIGINT";
+    // An id that two sessions have is settled by the rowids of the rows.
+    let sessions = |database: &Database| {
+        database.sql(
+            r#"INSERT INTO agno_sessions (session_id, session_type, created_at, runs) VALUES
+                 ('a-younger', 'agent', 9, '[{"run_id": "shared", "agent_id": "y"}]'),
+                 ('b-older', 'agent', 1, '[{"run_id": "shared", "agent_id": "o"}]')"#,
+        );
+    };
+    let database = Database::of("2.9.0");
+    sessions(&database);
+    database.sql(&format!("CREATE TABLE agno_runs ({COLUMNS}, rowid VARCHAR)"));
+    database.ok(&["up"]);
+    assert_eq!(database.one("SELECT session_id FROM agno_runs WHERE run_id = 'shared'"), "b-older");
+    for without in [") WITHOUT ROWID", ", rowid VARCHAR, _rowid_ VARCHAR, oid VARCHAR)"] {
+        let database = Database::of("2.9.0");
+        sessions(&database);
+        database.sql(&format!("CREATE TABLE agno_runs ({COLUMNS}{without}"));
+        let why = database.refused(&["up"], 6);
+        assert!(why.contains("agno_runs is WITHOUT ROWID, or has columns named"), "{why}");
+        database.ok(&["up", "--only", "memories"]);
+    }
+}
+
+#[test]
 fn sessions_that_agno_3_wrote_without_a_run_go_down_as_agno_2_reads_them() {
     for kind in kinds() {
         let database = kind.fresh("3.1.10");

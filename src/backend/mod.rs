@@ -345,6 +345,11 @@ pub trait Backend: Send {
     /// trigger. Empty: nothing stands in the way.
     fn rehearse(&mut self, table: &str, actions: &[Action], statements: &[String]) -> Result<Vec<String>>;
 
+    /// Why runs cannot be moved into or out of a runs table, if its making is the reason; a table that is not there is made well.
+    fn unmovable(&mut self, _runs: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// The sessions whose list of runs would be too large for one value, going back from the runs table.
     fn oversized(&mut self, sessions: &str, runs: &str) -> Result<Vec<String>>;
 

@@ -260,7 +260,10 @@ fn explain(error: rusqlite::Error) -> anyhow::Error {
             )
             .into();
         }
-        Some(ErrorCode::NotADatabase) => "the file is not a SQLite database (or it is encrypted)",
+        Some(ErrorCode::NotADatabase) => {
+            "the file is not a SQLite database (or it is encrypted): give the database file of your Agno app, or a decrypted copy, \
+             with --db"
+        }
         Some(ErrorCode::DatabaseCorrupt) => {
             "the database file is damaged: run PRAGMA integrity_check on it, and restore a backup or repair a copy with \
              sqlite3's .recover"
@@ -484,6 +487,16 @@ impl Backend for SqliteBackend {
     fn rehearse(&mut self, _: &str, _: &[Action], statements: &[String]) -> Result<Vec<String>> {
         let rehearsal = Rehearsal::of(&self.connection, &mut self.rehearsal);
         rehearsal.and_then(|rehearsal| rehearsal.rehearse(statements)).map_err(explain)
+    }
+
+    fn unmovable(&mut self, runs: &str) -> Result<Option<String>> {
+        let lacks_rowid = self.shape(runs)?.is_some_and(|shape| dialect::rowid_name(&shape).is_none());
+        Ok(lacks_rowid.then(|| {
+            format!(
+                "{runs} is WITHOUT ROWID, or has columns named rowid, _rowid_ and oid, and runs are moved by their rowids: create \
+                 it again as Agno does, with its rows"
+            )
+        }))
     }
 
     fn oversized(&mut self, sessions: &str, runs: &str) -> Result<Vec<String>> {

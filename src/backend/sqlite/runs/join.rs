@@ -1,6 +1,6 @@
 //! The way back: rows into lists.
 
-use super::{Halt, walk};
+use super::{Halt, rowid_of, walk};
 use crate::backend::sqlite::{Sqlite, as_text};
 use crate::backend::{Dialect, Moved};
 use crate::convert::runs::{Element, Encoding, ListText, RunList};
@@ -18,7 +18,7 @@ pub fn join(connection: &Connection, sessions: &str, runs: &str, progress: &mut 
     let total: i64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
     progress.on(Event::Rows { name: sessions.to_owned(), total: total.unsigned_abs() });
 
-    let joining = Joining { connection, sessions: &table, runs: &Sqlite.quote(runs) };
+    let joining = Joining { connection, sessions: &table, runs: &Sqlite.quote(runs), rowid: rowid_of(connection, runs)? };
     let mut moved = Moved::default();
     let mut done = 0;
     // In pages: a table is not changed while a statement walks over it. Only text: other ids have no rows.
@@ -58,13 +58,17 @@ struct Joining<'c> {
     connection: &'c Connection,
     sessions: &'c str,
     runs: &'c str,
+    /// The rowid of the runs table.
+    rowid: &'static str,
 }
 
 impl Joining<'_> {
     /// Puts the runs of one session back and returns how many there are.
     fn session(&self, id: &str) -> Result<u64> {
-        let sql =
-            format!("SELECT run_id, rowid FROM {} WHERE session_id = ?1 ORDER BY run_index, created_at, run_id", self.runs);
+        let sql = format!(
+            "SELECT run_id, {} FROM {} WHERE session_id = ?1 ORDER BY run_index, created_at, run_id",
+            self.rowid, self.runs
+        );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows: Vec<(String, i64)> = statement
             .query_map([id], |row| Ok((as_text(row.get_ref(0)?).unwrap_or_default(), row.get(1)?)))?
@@ -138,7 +142,7 @@ impl Joining<'_> {
     }
 
     fn payload<T>(&self, rowid: i64, read: impl FnOnce(&[u8]) -> T) -> Result<T> {
-        let sql = format!("SELECT run_data FROM {} WHERE rowid = ?1", self.runs);
+        let sql = format!("SELECT run_data FROM {} WHERE {} = ?1", self.runs, self.rowid);
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([rowid])?;
         let row = rows.next()?.ok_or_else(|| anyhow!("a run has gone while it was read"))?;

@@ -135,6 +135,15 @@ impl Large<'_> {
     }
 }
 
+/// The name by which the rowid of a runs table is reached: rows are told apart by it, and those of a move follow those before.
+///
+/// # Errors
+/// It has none: [`crate::plan::Guard::Movable`] comes first.
+fn rowid_of(connection: &Connection, runs: &str) -> Result<&'static str> {
+    let shape = observe::shape(connection, runs, &mut observe::Known::default())?.unwrap_or_default();
+    rowid_name(&shape).ok_or_else(|| anyhow!("{runs} has no rowid"))
+}
+
 /// Calls `each` with every session that has something in its column, in the order of ids: the indexes of the runs table that
 /// begin with the session grow at their end.
 fn each_session(

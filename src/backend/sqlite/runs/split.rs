@@ -1,7 +1,7 @@
 //! The copy of runs into rows.
 
 use super::flush::{Asking, flush};
-use super::{COLUMNS, Halt, Session, Stored, each_session, values, walk};
+use super::{COLUMNS, Halt, Session, Stored, each_session, rowid_of, values, walk};
 use crate::backend::{Dialect, Moved, sqlite::Sqlite};
 use crate::convert::runs::{Element, RunList, RunRow};
 use crate::error::Stop;
@@ -187,6 +187,8 @@ struct Writer<'c> {
     connection: &'c Connection,
     sessions: String,
     runs: String,
+    /// The rowid of the runs table.
+    rowid: &'static str,
     many: Statement<'c>,
     one: Statement<'c>,
     /// Rows above this rowid are of this move.
@@ -199,14 +201,15 @@ struct Writer<'c> {
 }
 
 impl<'c> Writer<'c> {
-    fn new(connection: &'c Connection, sessions: &str, runs: &str) -> rusqlite::Result<Writer<'c>> {
+    fn new(connection: &'c Connection, sessions: &str, runs: &str) -> Result<Writer<'c>> {
+        let rowid = rowid_of(connection, runs)?;
         let (sessions, runs) = (Sqlite.quote(sessions), Sqlite.quote(runs));
         let row = format!("({})", ["?"; COLUMNS.len()].join(","));
         let insert = |rows: usize| {
             format!("INSERT OR IGNORE INTO {runs} ({}) VALUES {}", COLUMNS.join(","), vec![row.as_str(); rows].join(","))
         };
         let there_before: i64 =
-            connection.query_row(&format!("SELECT coalesce(max(rowid), 0) FROM {runs}"), [], |row| row.get(0))?;
+            connection.query_row(&format!("SELECT coalesce(max({rowid}), 0) FROM {runs}"), [], |row| row.get(0))?;
         Ok(Writer {
             connection,
             many: connection.prepare(&insert(ROWS_AN_INSERT))?,
@@ -215,6 +218,7 @@ impl<'c> Writer<'c> {
             last: there_before,
             sessions,
             runs,
+            rowid,
             known: Default::default(),
             moved: Moved::default(),
         })
@@ -262,7 +266,10 @@ impl<'c> Writer<'c> {
 
     /// After an INSERT of several rows that did not write all of them: settles this one unless it is its row that is there.
     fn settle_unless_written(&mut self, run: &Run, payloads: &[u8], last: i64) -> Result<()> {
-        let sql = format!("SELECT rowid > ?1 AND session_id = ?2 AND run_index = ?3 FROM {} WHERE run_id = ?4", self.runs);
+        let sql = format!(
+            "SELECT {} > ?1 AND session_id = ?2 AND run_index = ?3 FROM {} WHERE run_id = ?4",
+            self.rowid, self.runs
+        );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let written = statement
             .query_row(params![last, run.session.id, run.index, run.row.run_id], |row| row.get::<_, Option<bool>>(0))
@@ -274,10 +281,10 @@ impl<'c> Writer<'c> {
     /// before the move always do.
     fn settle(&mut self, run: &Run, payloads: &[u8]) -> Result<()> {
         let sql = format!(
-            "SELECT r.rowid, r.session_id, \
+            "SELECT r.{2}, r.session_id, \
                     (SELECT created_at FROM {0} WHERE session_id = ?2) < (SELECT created_at FROM {0} WHERE session_id = r.session_id) \
              FROM {1} r WHERE r.run_id = ?1",
-            self.sessions, self.runs
+            self.sessions, self.runs, self.rowid
         );
         let there: Option<(i64, String, Option<bool>)> = self
             .connection
@@ -304,7 +311,7 @@ impl<'c> Writer<'c> {
         if same_session {
             self.moved.leave(&run.session.id, item, format!("its id {id} is that of a run before it"));
         } else if rowid > self.there_before && is_older == Some(true) {
-            let sql = format!("DELETE FROM {} WHERE rowid = ?1 RETURNING run_index", self.runs);
+            let sql = format!("DELETE FROM {} WHERE {} = ?1 RETURNING run_index", self.runs, self.rowid);
             let index: i64 = self.connection.query_row(&sql, [rowid], |row| row.get(0))?;
             bind(&mut self.one, 0, run, payloads)?;
             self.one.raw_execute()?;
