@@ -2,7 +2,7 @@
 
 judge.py FILE_OR_URL read                 everything the release's own API returns
 judge.py FILE_OR_URL shape                which tables the release accepts
-judge.py FILE_OR_URL go-on --session ID   one more run in that session, saved and read again
+judge.py FILE_OR_URL go-on --session ID   one more run in that session (repeatable: in each), saved and read again
 options: --table TYPE=NAME (repeatable), --schema NAME (Postgres), --history-runs N (go-on)
 
 stdout is one JSON document. Its "log" lists what Agno warned of or swallowed, and what it silently left out.
@@ -720,10 +720,10 @@ def parsed(parser):
 def main():
     parser = options(__doc__)
     parser.add_argument("command", choices=["read", "shape", "go-on"])
-    parser.add_argument("--session")
+    parser.add_argument("--session", action="append", default=[], dest="sessions", metavar="ID")
     parser.add_argument("--history-runs", type=int, default=1000)
     args = parsed(parser)
-    if (args.command == "go-on") != bool(args.session):
+    if (args.command == "go-on") != bool(args.sessions):
         parser.error("go-on wants --session ID, the others do not")
 
     out, log = silence()
@@ -736,13 +736,17 @@ def main():
                 opened.append(open_db(args.place, args.tables, args.schema))
                 return opened[-1]
 
-            try:
-                answer, problems = go_on(reopen, args.session, args.history_runs)
-            except Exception as e:
-                answer, problems = {}, [f"raised {named(e, where=True)}"]
+            answer = {"sessions": {}}
+            for session in args.sessions:
+                try:
+                    answer["sessions"][session], complaints = go_on(reopen, session, args.history_runs)
+                except Exception as e:
+                    complaints = [f"raised {named(e, where=True)}"]
+                problems += [f"session {session}: {complaint}" for complaint in complaints]
+                for db in opened:
+                    db.db_engine.dispose()
+                opened.clear()
             problems += [f"logged {line}" for line in log.lines]
-            for db in opened:
-                db.db_engine.dispose()
         else:
             place = args.place if is_url(args.place) else copy_of(args.place, folder)
             db = open_db(place, args.tables, args.schema, readonly=True)
