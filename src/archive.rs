@@ -88,6 +88,13 @@ pub struct Kept {
     pub values: u64,
 }
 
+/// The column in an entry without its `lost.`: a number and `row.` may be before it.
+fn of_taken(rest: &str) -> &str {
+    let is_number = |number: &str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let rest = rest.split_once('.').filter(|(number, _)| is_number(number)).map_or(rest, |(_, rest)| rest);
+    rest.strip_prefix(ROW).unwrap_or(rest)
+}
+
 /// What the archive holds, by table and column.
 pub fn kept(backend: &mut dyn Backend) -> Result<Vec<Kept>> {
     let sql = format!(
@@ -99,7 +106,7 @@ pub fn kept(backend: &mut dyn Backend) -> Result<Vec<Kept>> {
     let kept = |mut row: Vec<Option<String>>| {
         let (count, entry, table, table_type) = (row.pop()??, row.pop()??, row.pop()??, row.pop()??);
         let (place, column) = match (entry.strip_prefix(LOST), entry.strip_prefix(ROW)) {
-            (Some(rest), _) => (Place::Taken, rest.strip_prefix(ROW).unwrap_or(rest)),
+            (Some(rest), _) => (Place::Taken, of_taken(rest)),
             (None, Some(rest)) => (Place::Row, rest),
             (None, None) => (Place::Value, entry.as_str()),
         };
@@ -154,16 +161,19 @@ impl Archive<'_> {
 
     fn create(&mut self) -> Result<()> {
         let sql = format!(
-            "CREATE TABLE IF NOT EXISTS {} (table_type VARCHAR NOT NULL, table_name VARCHAR NOT NULL, row_key VARCHAR NOT NULL, \
-             column_name VARCHAR NOT NULL, value {}, PRIMARY KEY (table_name, row_key, column_name))",
+            "CREATE TABLE IF NOT EXISTS {} (table_type VARCHAR NOT NULL, table_name VARCHAR NOT NULL, row_key {key} NOT NULL, \
+             column_name VARCHAR NOT NULL, value {any}, PRIMARY KEY (table_name, row_key, column_name))",
             self.archive(),
-            self.backend.dialect().any_type()
+            key = self.backend.dialect().any_key_type(),
+            any = self.backend.dialect().any_type()
         );
         self.backend.execute(&sql, &[]).map(|_| ())
     }
 
     /// Archives a column of some rows, as `entry`.
     fn put(&mut self, column: &str, entry: &str, rows: &str) -> Result<u64> {
+        // One that waits already is of a place that was there again since, with another value.
+        self.set_aside(column, entry, rows)?;
         let sql = format!(
             "INSERT INTO {archive} (table_type, table_name, row_key, column_name, value) \
              SELECT '{word}', $1, {key}, $2, {value} FROM {own} WHERE {rows} \
@@ -175,6 +185,39 @@ impl Archive<'_> {
             own = self.own(),
         );
         self.backend.execute(&sql, &[self.table.into(), entry.into()])
+    }
+
+    /// Gives archived values of an entry another name, under which they are kept and asked for no more, where the row has another
+    /// value in the column. `rows`: of which rows.
+    fn set_aside(&mut self, column: &str, entry: &str, rows: &str) -> Result<()> {
+        let (archive, own, key) = (self.archive(), self.own(), self.key());
+        let dialect = self.backend.dialect();
+        let value = dialect.to_archive(&format!("{own}.{}", dialect.quote(column)));
+        let mine = format!(
+            "table_name = $1 AND column_name = $2 AND EXISTS (SELECT 1 FROM {own} WHERE {own}.{key} = {archive}.row_key \
+             AND {value} IS DISTINCT FROM {archive}.value AND {rows})"
+        );
+        self.name_lost(&mine, &[self.table.into(), entry.into()])
+    }
+
+    /// Puts `lost.` before the names of entries, or the first `lost.2.`, `lost.3.` .. that is free.
+    fn name_lost(&mut self, mine: &str, parameters: &[Value]) -> Result<()> {
+        let archive = self.archive();
+        let mut prefix = LOST.to_owned();
+        for number in 2.. {
+            let sql = format!(
+                "UPDATE {archive} SET column_name = '{prefix}' || column_name WHERE {mine} AND NOT EXISTS (SELECT 1 FROM {archive} b \
+                 WHERE b.table_name = {archive}.table_name AND b.row_key = {archive}.row_key \
+                   AND b.column_name = '{prefix}' || {archive}.column_name)"
+            );
+            self.backend.execute(&sql, parameters)?;
+            let left = format!("SELECT 1 FROM {archive} WHERE {mine} LIMIT 1");
+            if self.backend.query(&left, parameters)?.is_empty() {
+                break;
+            }
+            prefix = format!("{LOST}{number}.");
+        }
+        Ok(())
     }
 
     fn any(&mut self, condition: &str) -> Result<bool> {
@@ -233,12 +276,7 @@ impl Archive<'_> {
         let restored = self.backend.execute(&sql, &parameters)?;
         if over == Over::Null {
             // What the app wrote since counts; the value it took the place of is kept, and asked for no more.
-            let own_value = self.backend.dialect().to_archive(&format!("t.{quoted}"));
-            let sql = format!(
-                "UPDATE {archive} SET column_name = '{LOST}' || column_name WHERE table_name = $1 AND column_name = $2 \
-                 AND EXISTS (SELECT 1 FROM {own} t WHERE t.{key} = {archive}.row_key AND {own_value} IS DISTINCT FROM {archive}.value)"
-            );
-            self.backend.execute(&sql, &parameters)?;
+            self.set_aside(column.name, column.name, "true")?;
         }
         let sql = format!("DELETE FROM {archive} WHERE table_name = $1 AND column_name = $2");
         self.backend.execute(&sql, &parameters)?;
@@ -303,10 +341,8 @@ impl Archive<'_> {
                 self.backend.execute(&sql, &parameters)?;
                 restored += 1;
             } else {
-                let sql = format!(
-                    "UPDATE {archive} SET column_name = '{LOST}' || column_name WHERE table_name = $1 AND row_key = $2"
-                );
-                self.backend.execute(&sql, &parameters)?;
+                let mine = format!("table_name = $1 AND row_key = $2 AND column_name LIKE '{ROW}%'");
+                self.name_lost(&mine, &parameters)?;
                 stay.push(row);
             }
         }

@@ -11,6 +11,7 @@ use crate::schema::tables::{KNOWN, TableType, VERSIONS_TABLE};
 use crate::v1::source::Kind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -100,7 +101,7 @@ pub enum Command {
     /// Show what `up` and `down` would do, step by step, with the SQL
     Plan {
         /// The schema version, or an Agno release
-        #[arg(value_name = "VERSION", default_value = "latest")]
+        #[arg(value_name = "VERSION", default_value = "latest", env = "AGNO_MIGRATE_TO")]
         to: Target,
         /// Only these tables
         #[command(flatten)]
@@ -133,6 +134,9 @@ pub enum Command {
         /// Convert and say what would be written, and write nothing
         #[arg(long)]
         dry_run: bool,
+        /// Copy the file first
+        #[command(flatten)]
+        backup: Backup,
     },
     /// Prove, reading only, that the data is what the stamps say
     ///
@@ -173,7 +177,10 @@ pub enum Command {
         shell: Shell,
     },
     /// Print the man page
-    Man,
+    Man {
+        /// Of this command alone
+        command: Option<String>,
+    },
 }
 
 /// A copy made before anything is changed.
@@ -285,7 +292,6 @@ impl Cli {
     /// # Errors
     /// [`Stop::Usage`] for what is no list of tables.
     pub fn complete(&mut self) -> Result<(), Stop> {
-        const SEPARATOR: char = ';';
         if let (true, Some(list)) = (self.options.tables.is_empty(), variable("AGNO_MIGRATE_TABLE")?) {
             let tables = list.split(SEPARATOR).map(str::trim).filter(|said| !said.is_empty()).map(named_table);
             self.options.tables =
@@ -322,7 +328,10 @@ impl Cli {
 
     fn backup(&self) -> Option<&Backup> {
         match &self.command {
-            Command::Up { backup, .. } | Command::Down { backup, .. } | Command::Cleanup { backup, .. } => Some(backup),
+            Command::Up { backup, .. }
+            | Command::Down { backup, .. }
+            | Command::Cleanup { backup, .. }
+            | Command::V1ToV2 { backup, .. } => Some(backup),
             _ => None,
         }
     }
@@ -346,7 +355,12 @@ impl Options {
                 ));
             }
             let usage = |why: String| Stop::Usage(format!("--db-file {}: {why}", list.display()));
-            let text = std::fs::read_to_string(&list).map_err(|error| usage(format!("cannot be read: {error}")))?;
+            let text = std::fs::read_to_string(&list).map_err(|error| match error.kind() {
+                ErrorKind::InvalidData => {
+                    usage("is no text: it has a URL on each line, and a database is for --db".to_owned())
+                }
+                _ => usage(format!("cannot be read: {error}")),
+            })?;
             let before = databases.len();
             databases.extend(
                 text.trim_start_matches('\u{feff}')
@@ -423,6 +437,9 @@ impl Options {
     }
 }
 
+/// Between the values of a variable.
+const SEPARATOR: char = ';';
+
 /// The types a user may choose from.
 fn choosable() -> Vec<&'static str> {
     KNOWN.iter().filter(|known| known.table_type != TableType::Runs).map(|known| known.word).collect()
@@ -443,6 +460,10 @@ fn named_table(said: &str) -> Result<NamedTable, String> {
     };
     if name.is_empty() {
         return Err(format!("{word}= lacks the name of the table"));
+    }
+    let of_another = |rest: &str| rest.split_once('=').is_some_and(|(word, _)| TableType::from_word(word.trim()).is_some());
+    if name.split_once(',').is_some_and(|(_, rest)| of_another(rest)) {
+        return Err(format!("one table at a time: repeat --table, or put {SEPARATOR} between them in AGNO_MIGRATE_TABLE"));
     }
     let v1 = Kind::from_word(word.trim());
     let table_type = match word.trim() {

@@ -4,7 +4,7 @@ use crate::backend::Backend;
 use crate::discover::Found;
 use crate::plan::Guard;
 use crate::schema::tables::ARCHIVE_TABLE;
-use crate::schema::{Condition, Index, Shape};
+use crate::schema::{Column, Condition, Index, Shape};
 use anyhow::Result;
 
 /// How many ids a message names.
@@ -21,6 +21,7 @@ pub fn check(
     match guard {
         Guard::Unique(index) => unique(backend, index, table, shape, archived),
         Guard::Key(column) => key(backend, column, table),
+        Guard::Keyed(column) => keyed(backend, column, table, shape),
         Guard::Movable => table.runs.as_deref().map_or(Ok(None), |runs| backend.unmovable(runs)),
         Guard::NoOrphans => no_orphans(backend, table),
         Guard::Convertible(retypes) => {
@@ -75,6 +76,21 @@ fn sessions(count: usize) -> String {
 pub fn listed(ids: &[String]) -> String {
     let named = ids.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     if ids.len() > NAMED { format!("{named} and {} more", ids.len() - NAMED) } else { named }
+}
+
+fn keyed(backend: &mut dyn Backend, column: &Column, table: &Found, shape: &Shape) -> Result<Option<String>> {
+    let key = table.table_type.known().key[0];
+    if shape.column(key).is_none_or(|there| there.required) || shape.column(column.name).is_none() {
+        return Ok(None);
+    }
+    let (own, quoted) = (backend.dialect().table(&table.name), backend.dialect().quote(column.name));
+    let any = backend.query(&format!("SELECT 1 FROM {own} WHERE {key} IS NULL AND {quoted} IS NOT NULL LIMIT 1"), &[])?;
+    Ok((!any.is_empty()).then(|| {
+        format!(
+            "{} goes, and its values are archived by {key}, which is NULL in some rows: give these rows a {key}, or delete them",
+            column.name
+        )
+    }))
 }
 
 /// Before a column is there its values are those of the archive, or NULL.

@@ -3,6 +3,7 @@
 use agno_migrate::cli::{Cli, Colors, Command};
 use agno_migrate::commands::{self, Answer};
 use agno_migrate::environment::{self, Secrets};
+use agno_migrate::manual;
 use agno_migrate::progress::{self, Progress, Silent};
 use agno_migrate::report::Report;
 use agno_migrate::terminal::{self, plain};
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
             let code = u8::try_from(error.exit_code()).unwrap_or(2);
             // Help and the version are what was asked for.
             if code != 0 && environment::wants_json() {
-                let message = said.lines().next().unwrap_or_default();
+                let message = said.split("\n\n").next().unwrap_or_default();
                 let report = Report::usage(secrets.hide(message.strip_prefix("error: ").unwrap_or(message)), code);
                 print(report.to_json().as_bytes());
             }
@@ -45,15 +46,16 @@ fn main() -> ExitCode {
     };
     match &cli.command {
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "agno-migrate", &mut script);
-            return print(&script);
+            return print(manual::completions(*shell).as_bytes());
         }
-        Command::Man => {
-            let mut page = Vec::new();
-            // `help` has no page that could be referred to.
-            return match clap_mangen::Man::new(Cli::command().disable_help_subcommand(true)).render(&mut page) {
-                Ok(()) => print(&page),
+        Command::Man { command } => {
+            return match manual::man(command.as_deref()) {
+                Ok(Some(page)) => print(&page),
+                Ok(None) => {
+                    let name = secrets.hide(command.as_deref().unwrap_or_default());
+                    let _ = writeln!(io::stderr(), "error: there is no command '{name}': agno-migrate help lists them");
+                    ExitCode::from(2)
+                }
                 Err(_) => ExitCode::FAILURE,
             };
         }
@@ -89,7 +91,11 @@ fn run_each(cli: &Cli, databases: &[String], secrets: &Secrets) -> Vec<Report> {
     let mut reports = Vec::new();
     for (at, url) in databases.iter().enumerate() {
         let one = Cli { options: cli.options.for_one(url), command: cli.command.clone() };
-        let mut progress: Box<dyn Progress> = if watched { Box::new(terminal::Bars::new()) } else { Box::new(Silent) };
+        let mut progress: Box<dyn Progress> = match (watched, cli.options.quiet) {
+            (true, _) => Box::new(terminal::Bars::new()),
+            (false, true) => Box::new(Silent),
+            (false, false) => Box::new(terminal::Waits::default()),
+        };
         let mut report = commands::run(&one, &mut *progress, &mut |question| {
             Ok(match terminal::can_ask() {
                 true if terminal::ask(question)? => Answer::Yes,
@@ -151,7 +157,7 @@ fn tell(cli: &Cli, report: &Report, database: Option<&str>, secrets: &Secrets) {
     let colored = match cli.options.color {
         Colors::Always => true,
         Colors::Never => false,
-        Colors::Auto => terminal::is_watched() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        Colors::Auto => terminal::is_colored(),
     };
     let paint = |code: &str, word: &str| if colored { format!("\u{1b}[{code}m{word}\u{1b}[0m") } else { word.to_owned() };
     let mut stderr = io::stderr().lock();

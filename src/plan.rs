@@ -102,6 +102,8 @@ pub enum Guard {
     Unique(Index),
     /// No value of the column is NULL, and no two are equal.
     Key(&'static str),
+    /// Every row with a value in the column has a key by which the archive knows it.
+    Keyed(Column),
     /// Every row of the runs table has its session.
     NoOrphans,
     /// Every session's runs fit into one value.
@@ -219,7 +221,9 @@ fn decide_down(step: &Step, subject: &Subject<'_>) -> Decision {
         },
         Step::AddColumn(column) => match shape.column(column.name) {
             None => Decision::Holds,
-            Some(_) => act([Action::Archive(*column), Action::DropColumn(*column)]),
+            Some(_) => {
+                Decision::Do(vec![Action::Archive(*column), Action::DropColumn(*column)], vec![Guard::Keyed(*column)])
+            }
         },
         Step::CreateIndex(index) => {
             let agnos: Vec<&IndexShape> =
@@ -518,7 +522,7 @@ impl Action {
             Action::ReplaceKey { key, .. } => format!("moved the unique key to ({})", key.columns.join(", ")),
             Action::Archive(column) => format!("archived values of {}", column.name),
             Action::Restore { column, .. } => format!("restored values of {}", column.name),
-            Action::Move(rows, direction) => rows.describe(*direction).to_owned(),
+            Action::Move(rows, direction) => rows.done(*direction),
         }
     }
 }

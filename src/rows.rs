@@ -6,7 +6,7 @@ use crate::convert::learnings::{self, EntityRow, Fate};
 use crate::discover::{Found, Survey};
 use crate::plan::Over;
 use crate::progress::Progress;
-use crate::schema::tables::TableType;
+use crate::schema::tables::{ARCHIVE_TABLE, TableType};
 use crate::schema::{Column, ColumnType, Direction, Move, Shape};
 use anyhow::Result;
 
@@ -57,12 +57,38 @@ const OF_ROWS: [(Column, &str); 4] = [
         "user_id IS DISTINCT FROM (SELECT s.user_id FROM {sessions} s WHERE s.session_id = {runs}.session_id)",
     ),
     (
-        Column::new("run_index", ColumnType::BigInt),
+        Column::new(PLACE, ColumnType::BigInt),
         "session_id IN (SELECT i.session_id FROM {runs} i GROUP BY i.session_id \
            HAVING count(i.run_index) <> count(*) OR count(DISTINCT i.run_index) <> count(*) OR min(i.run_index) <> 0 \
              OR max(i.run_index) <> count(*) - 1)",
     ),
 ];
+
+/// The place of a run in its session.
+const PLACE: &str = "run_index";
+
+/// Moves runs that came behind those whose places are in the archive: they have their places in the list, which has no holes, and
+/// the others are about to get places farther on.
+fn make_way(backend: &mut dyn Backend, runs: &str) -> Result<()> {
+    let dialect = backend.dialect();
+    let (own, archive) = (dialect.table(runs), dialect.table(ARCHIVE_TABLE));
+    let place = dialect.of_archive("a.value", ColumnType::BigInt);
+    let of = |alias: &str, row: &str| {
+        format!("{alias}.table_name = $1 AND {alias}.column_name = '{PLACE}' AND {alias}.row_key = {row}.run_id")
+    };
+    let (of_row, of_any) = (of("a", "x"), of("b", "y"));
+    let sql = format!(
+        "UPDATE {own} AS r SET {PLACE} = r.{PLACE} + s.shift FROM ( \
+           SELECT run_id, shift FROM ( \
+             SELECT x.run_id, x.{PLACE}, a.row_key, max({place} - x.{PLACE}) OVER before AS shift, max({place}) OVER before AS farthest \
+             FROM {own} x LEFT JOIN {archive} a ON {of_row} \
+             WHERE x.session_id IN (SELECT y.session_id FROM {own} y JOIN {archive} b ON {of_any}) \
+             WINDOW before AS (PARTITION BY x.session_id ORDER BY x.{PLACE} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) \
+           ) w WHERE row_key IS NULL AND farthest > {PLACE} \
+         ) s WHERE r.run_id = s.run_id"
+    );
+    backend.execute(&sql, &[runs.into()]).map(|_| ())
+}
 
 /// Whether a column of a runs table is archived beside the list of its session.
 pub fn is_of_rows(column: &str) -> bool {
@@ -88,6 +114,9 @@ pub fn apply(
             let mut archive = Archive { backend, table_type: TableType::Runs, table: runs };
             for (column, _) in &OF_ROWS {
                 if archive.has(column)? {
+                    if column.name == PLACE {
+                        make_way(archive.backend, runs)?;
+                    }
                     archive.restore(column, Over::All)?;
                 }
             }

@@ -63,6 +63,23 @@ impl Progress for Bars {
     }
 }
 
+/// Where nobody watches, only what a job waits for, which could be taken for a job that hangs.
+#[derive(Default)]
+pub struct Waits {
+    last: String,
+}
+
+impl Progress for Waits {
+    fn on(&mut self, event: Event) {
+        if let Event::Waiting(whom) = event
+            && whom != self.last
+        {
+            let _ = writeln!(std::io::stderr(), "note: {}", plain(&whom));
+            self.last = whom;
+        }
+    }
+}
+
 /// Text of a database, safe to print: an id with control characters would talk to the terminal.
 pub fn plain(text: &str) -> Cow<'_, str> {
     let is_unsafe = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
@@ -85,6 +102,12 @@ pub fn is_watched() -> bool {
     std::io::stderr().is_terminal()
 }
 
+/// Whether colours are of use on stderr, unless someone said so: <https://no-color.org>.
+pub fn is_colored() -> bool {
+    let says = |name: &str, value: &str| std::env::var_os(name).is_some_and(|is| is == value);
+    is_watched() && !says("TERM", "dumb") && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Whether someone can be asked.
 pub fn can_ask() -> bool {
     std::io::stdin().is_terminal() && is_watched()
@@ -105,9 +128,19 @@ pub fn ask(question: &str) -> Result<bool> {
     });
     loop {
         match receiver.recv_timeout(Duration::from_millis(50)) {
-            Ok(answer) => return Ok(matches!(answer?.trim().to_ascii_lowercase().as_str(), "y" | "yes")),
+            Ok(answer) => {
+                let answer = answer?;
+                if answer.is_empty() {
+                    eprintln!();
+                }
+                return Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"));
+            }
             Err(RecvTimeoutError::Timeout) if !interrupted() => {}
-            Err(_) => return Err(Stop::Interrupted.into()),
+            Err(_) => {
+                // Behind the question, and behind ^C.
+                eprintln!();
+                return Err(Stop::Interrupted.into());
+            }
         }
     }
 }

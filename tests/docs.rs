@@ -129,6 +129,36 @@ fn completions() {
     }
 }
 
+/// What bash offers behind these words, the last of which is being typed.
+fn offered(words: &[&str]) -> Vec<String> {
+    let words = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+    let script = format!(
+        "source /dev/stdin; COMP_WORDS=(agno-migrate {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+         _agno__migrate agno-migrate \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; \
+         printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    );
+    let mut bash = process::Command::new("bash")
+        .args(["-c", &script])
+        .stdin(process::Stdio::piped())
+        .stdout(process::Stdio::piped())
+        .spawn()
+        .expect("bash runs");
+    let completions = printed(&["completions", "bash"]);
+    std::io::Write::write_all(&mut bash.stdin.take().expect("a pipe"), completions.as_bytes()).expect("written");
+    let output = bash.wait_with_output().expect("ends");
+    String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_options_and_values() {
+    let has = |words: &[&str], wanted: &str| assert!(offered(words).contains(&wanted.to_owned()), "{words:?}");
+    has(&["u"], "up");
+    has(&["up", "--d"], "--dry-run");
+    has(&["v1-to-v2", "--f"], "--from");
+    has(&["completions", ""], "fish");
+    has(&["status", "--color", ""], "never");
+}
+
 /// The page of `agno-migrate man` refers to one page for each command: the wheel has those too.
 #[test]
 fn man_pages() {
@@ -140,7 +170,11 @@ fn man_pages() {
     clap_mangen::generate_to(Cli::command(), made.path()).expect("pages");
     let read = |name: &str| std::fs::read_to_string(made.path().join(name)).expect("a page");
     assert_eq!(read("agno-migrate.1"), printed(&["man"]));
+    assert!(printed(&["man", "nothing"]).is_empty());
     for name in files(made.path()) {
+        if let Some(command) = name.strip_prefix("agno-migrate-").and_then(|rest| rest.strip_suffix(".1")) {
+            assert_eq!(read(&name), printed(&["man", command]));
+        }
         check(&format!("wheel/data/share/man/man1/{name}"), &read(&name));
     }
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/wheel/data/share/man/man1");

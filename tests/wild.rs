@@ -465,3 +465,57 @@ fn what_is_no_version_table_is_said_before_anything_changes() {
         assert_eq!(database.dump(), before);
     }
 }
+
+#[test]
+fn the_log_beside_a_file_that_a_link_names_is_read() {
+    let database = Database::fresh("2.9.0");
+    let app = database.open();
+    app.pragma_update(None, "journal_mode", "wal").expect("wal");
+    app.pragma_update(None, "wal_autocheckpoint", 0).expect("a pragma");
+    app.execute_batch("INSERT INTO agno_sessions (session_id, session_type, runs, created_at) VALUES ('in-the-log', 'agent', '[{\"run_id\": \"r\"}]', 1)")
+        .expect("writes");
+    let folder = tempfile::tempdir().expect("a folder");
+    let link = folder.path().join("linked.db");
+    std::os::unix::fs::symlink(&database.path, &link).expect("a link");
+    let by_link = |words: &[&str]| support::binary().args(words).arg("--db").arg(&link).output().expect("runs");
+    let said = by_link(&["status"]);
+    let said = String::from_utf8(said.stdout).expect("UTF-8");
+    let sessions: Vec<&str> = said.lines().filter(|line| line.contains("agno_sessions")).collect();
+    assert!(sessions.len() == 1 && sessions[0].split_whitespace().nth(2) == Some("1"), "{said}");
+    assert_eq!(by_link(&["current", "--check"]).status.code(), Some(3));
+    assert_eq!(by_link(&["up"]).status.code(), Some(0));
+    assert_eq!(database.one("SELECT count(*) FROM agno_runs"), "1");
+}
+
+#[test]
+fn a_session_whose_id_is_a_number_keeps_its_list() {
+    for id_type in ["INTEGER", "REAL", ""] {
+        let database = Database::empty();
+        database.sql(&format!(
+            "CREATE TABLE agno_sessions (session_id {id_type} NOT NULL PRIMARY KEY, session_type VARCHAR NOT NULL, agent_id VARCHAR,
+               team_id VARCHAR, workflow_id VARCHAR, user_id VARCHAR, session_data JSON, agent_data JSON, team_data JSON,
+               workflow_data JSON, metadata JSON, runs JSON, summary JSON, created_at BIGINT NOT NULL, updated_at BIGINT);
+             INSERT INTO agno_sessions (session_id, session_type, created_at, runs) VALUES (101, 'agent', 5, '[{{\"run_id\": \"r\"}}]')"
+        ));
+        let report = database.ok(&["up"]);
+        let why = left(&report);
+        assert!(why.len() == 1 && why[0].contains("the session id is a number, not text"), "{why:?}");
+        database.ok(&["down", "2.0.0", "--yes"]);
+        assert_eq!(database.one("SELECT runs FROM agno_sessions"), "[{\"run_id\": \"r\"}]");
+    }
+}
+
+#[test]
+fn numbers_that_a_table_gave_are_not_given_again() {
+    let database = Database::empty();
+    database.sql(
+        "CREATE TABLE agno_memories (n INTEGER PRIMARY KEY AUTOINCREMENT, memory_id VARCHAR NOT NULL UNIQUE, memory JSON NOT NULL,
+           input VARCHAR, agent_id VARCHAR, team_id VARCHAR, user_id VARCHAR, topics JSON, updated_at BIGINT);
+         INSERT INTO agno_memories (memory_id, memory, updated_at) VALUES ('a', '{}', 1), ('b', '{}', 1), ('c', '{}', 1);
+         DELETE FROM agno_memories WHERE n > 1",
+    );
+    for words in [&["up"][..], &["down", "2.0.0", "--yes"], &["up"]] {
+        database.ok(words);
+        assert_eq!(database.query("SELECT name, seq FROM sqlite_sequence"), [["agno_memories", "3"]], "{words:?}");
+    }
+}

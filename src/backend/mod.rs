@@ -138,6 +138,11 @@ pub trait Dialect: Sync {
     /// The type of a column that keeps a value of any other.
     fn any_type(&self) -> &'static str;
 
+    /// The type of a column that keeps the key of any row.
+    fn any_key_type(&self) -> &'static str {
+        self.any_type()
+    }
+
     /// An expression as the archive keeps it.
     fn to_archive(&self, expression: &str) -> String;
 
@@ -365,6 +370,12 @@ pub trait Backend: Send {
 
     /// The seconds since 1970 at which a day begins, as SQL over a column that holds the day.
     fn day_begins(&self, column: &str) -> String;
+
+    /// Called before a transaction in which runs are split changes anything: from then on another connection could not see the
+    /// state at its beginning.
+    fn before_split(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// Copies each element of `sessions.runs` into a row of `runs`.
     fn split_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved>;

@@ -22,7 +22,10 @@ pub enum Location {
 /// [`Stop::Usage`] for a kind of database that is not supported and for SQLite databases that are no files. The message
 /// never repeats a URL, which may hold a password.
 pub fn parse(url: &str) -> Result<Location, Stop> {
-    let Some((scheme, rest)) = url.split_once("://") else {
+    if url.starts_with(['"', '\'']) && !Path::new(url).exists() {
+        return Err(Stop::Usage("the database URL has quotes around it: give it without them".to_owned()));
+    }
+    let Some((scheme, rest)) = url.trim().split_once("://") else {
         return match url {
             "" => Err(Stop::Usage("the database URL is empty".to_owned())),
             ":memory:" => Err(in_memory()),
@@ -36,6 +39,10 @@ pub fn parse(url: &str) -> Result<Location, Stop> {
                 "the database is given as a list of KEY=VALUE: give its URL, postgresql://USER:PASSWORD@HOST/DATABASE"
                     .to_owned(),
             )),
+            path if path.to_ascii_lowercase().starts_with("sqlite:") && !Path::new(path).exists() => Err(slashes()),
+            path if path.starts_with("file:") && !Path::new(path).exists() => {
+                Err(Stop::Usage("a file: URI is not supported: give the plain path of the file".to_owned()))
+            }
             path => Ok(Location::Sqlite(PathBuf::from(path))),
         };
     };
@@ -67,15 +74,7 @@ fn is_list(text: &str) -> bool {
 fn sqlite(rest: &str) -> Result<Location, Stop> {
     let path = rest.split_once('?').map_or(rest, |(path, _)| path);
     let Some(path) = path.strip_prefix('/') else {
-        return if path.is_empty() {
-            Err(in_memory())
-        } else {
-            Err(Stop::Usage(
-                "a SQLite URL has three slashes before a relative path (sqlite:///agno.db) and four before an absolute one \
-                 (sqlite:////var/lib/agno.db)"
-                    .to_owned(),
-            ))
-        };
+        return if path.is_empty() { Err(in_memory()) } else { Err(slashes()) };
     };
     // SQLAlchemy takes the path as it is; a file that has the decoded name and not the written one was meant by other tools.
     let written = PathBuf::from(path);
@@ -88,6 +87,14 @@ fn sqlite(rest: &str) -> Result<Location, Stop> {
         (_, Ok(decoded)) if !written.exists() && decoded.exists() => Ok(Location::Sqlite(decoded)),
         _ => Ok(Location::Sqlite(written)),
     }
+}
+
+fn slashes() -> Stop {
+    Stop::Usage(
+        "a SQLite URL has three slashes before a relative path (sqlite:///agno.db) and four before an absolute one \
+         (sqlite:////var/lib/agno.db)"
+            .to_owned(),
+    )
 }
 
 fn in_memory() -> Stop {
@@ -106,6 +113,7 @@ mod tests {
             ("sqlite+aiosqlite:///tmp/x.db", "tmp/x.db"),
             ("sqlite+pysqlite:///x.db?check_same_thread=false", "x.db"),
             ("SQLite:///a b.db", "a b.db"),
+            (" sqlite:///agno.db\n", "agno.db"),
             ("tmp/agno.db", "tmp/agno.db"),
             ("/tmp/sessões.db", "/tmp/sessões.db"),
         ] {
@@ -123,6 +131,9 @@ mod tests {
             "sqlite:///:memory:",
             "sqlite://agno.db",
             "sqlite:///file:x?mode=ro",
+            "sqlite:agno.db",
+            "file:agno.db",
+            "\"sqlite:///agno.db\"",
             "mongodb://me:hunter2@host/db",
             "me:hunter2@host/db",
             "me:hunter2@host://db",

@@ -1,6 +1,6 @@
 //! `up`, `down` and `plan`.
 
-use super::{Answer, Ask, announce_backup, not_confirmed, save, stands_in_the_way, tables, tell_found, with_engine};
+use super::{Answer, Ask, not_confirmed, stands_in_the_way, tables, tell_found, with_engine};
 use crate::archive;
 use crate::backend::Access;
 use crate::cli::{Backup, Cli, Command, Only, Options};
@@ -9,6 +9,7 @@ use crate::engine::{Course, Engine, Moves, Observed, TablePlan};
 use crate::error::Stop;
 use crate::progress::Progress;
 use crate::report::{Outcome, Report, TableReport};
+use crate::saving;
 use crate::schema::Target;
 use crate::schema::tables::TableType;
 use crate::schema::versions::newest;
@@ -42,7 +43,8 @@ pub(super) fn change(
             refuse(&refusals, &plans)?;
             if work > 0 {
                 writable(engine)?;
-                announce_backup(engine, backup, report)?;
+                saving::announce(engine.backend, backup, report)?;
+                tell_consequences(&course, report);
             }
             return Ok(());
         }
@@ -53,7 +55,7 @@ pub(super) fn change(
         engine.backend.rollback()?;
         if work > 0 {
             writable(engine)?;
-            announce_backup(engine, backup, report)?;
+            saving::announce(engine.backend, backup, report)?;
             if let Command::Down { yes: false, .. } = &cli.command
                 && ask(&question(work, &course, &report.database))? == Answer::No
             {
@@ -61,7 +63,7 @@ pub(super) fn change(
             }
         }
         if work > 0 {
-            save(engine, backup, report)?;
+            saving::save(engine.backend, backup, engine.progress, report)?;
         }
         let outcome = walk(engine, plans, &course, report);
         tell_consequences(&course, report);
@@ -104,9 +106,10 @@ fn question(work: usize, course: &Course, database: &str) -> String {
 /// What the user must know about living with the result.
 fn tell_consequences(course: &Course, report: &mut Report) {
     let last = newest();
+    let changes = if report.dry_run { Outcome::Pending } else { Outcome::Migrated };
     let has_moved = |table_type: TableType| {
         let mut tables = report.tables.iter().filter(|table| table.table_type == Some(table_type));
-        tables.any(|table| table.outcome == Outcome::Migrated)
+        tables.any(|table| table.outcome == changes)
     };
     let (sessions, learnings) = (has_moved(TableType::Sessions), has_moved(TableType::Learnings));
     match course {

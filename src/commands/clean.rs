@@ -1,12 +1,13 @@
 //! `cleanup`.
 
-use super::{Answer, Ask, announce_backup, not_confirmed, save, stands_in_the_way, tables, tell_found, with_engine};
+use super::{Answer, Ask, not_confirmed, stands_in_the_way, tables, tell_found, with_engine};
 use crate::backend::{Access, megabytes};
 use crate::cleanup::{self, Unproven};
 use crate::cli::{Backup, Only, Options};
 use crate::error::Stop;
 use crate::progress::Progress;
 use crate::report::{Outcome, Report, TableReport};
+use crate::saving;
 use crate::schema::tables::TableType;
 use crate::schema::versions::newest;
 use crate::verify;
@@ -66,20 +67,20 @@ pub(super) fn cleanup(
             if !refusals.is_empty() {
                 return Err(Stop::Refused(stands_in_the_way(&refusals)).into());
             }
-            return if changes { announce_backup(engine, wanted.backup, report) } else { Ok(()) };
+            return if changes { saving::announce(engine.backend, wanted.backup, report) } else { Ok(()) };
         }
         engine.backend.rollback()?;
         if !plans.is_empty() || wanted.vacuum {
             if let Some(reason) = engine.backend.read_only()? {
                 return Err(Stop::Refused(reason).into());
             }
-            announce_backup(engine, wanted.backup, report)?;
+            saving::announce(engine.backend, wanted.backup, report)?;
         }
         if !plans.is_empty() {
             confirm(wanted, &plans, &report.database, ask)?;
         }
         if !plans.is_empty() || wanted.vacuum {
-            save(engine, wanted.backup, report)?;
+            saving::save(engine.backend, wanted.backup, engine.progress, report)?;
         }
         if wanted.vacuum {
             // After the copy, which takes room too, and before the first change.

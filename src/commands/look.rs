@@ -67,6 +67,7 @@ pub(super) fn current(options: &Options, check: bool, progress: &mut dyn Progres
             let latest = Course::Up { target: newest().clone(), moves: Moves::Due };
             let pending = engine.plan(&observed, &latest)?.iter().any(|plan| !plan.is_empty());
             checked(pending, has_unknown(&observed), report);
+            everything_was_seen("not everything was checked", &observed)?;
         }
         Ok(())
     })
@@ -94,6 +95,7 @@ pub(super) fn status(options: &Options, check: bool, progress: &mut dyn Progress
         }
         if check {
             checked(plans.iter().any(|plan| !plan.is_empty()), has_unknown(&observed), report);
+            everything_was_seen("not everything was checked", &observed)?;
         }
         Ok(())
     })
@@ -112,6 +114,14 @@ fn checked(pending: bool, unknown: bool, report: &mut Report) {
     }
 }
 
+/// Tables that were named and are not there were not looked at: that is no proof.
+fn everything_was_seen(else_said: &str, observed: &Observed) -> Result<()> {
+    match observed.survey.refusals.as_slice() {
+        [] => Ok(()),
+        refusals => Err(Stop::Refused(format!("{else_said}:\n  {}", refusals.join("\n  "))).into()),
+    }
+}
+
 /// `verify`: every table against its stamp.
 pub(super) fn verify(options: &Options, progress: &mut dyn Progress, report: &mut Report) -> Result<()> {
     with_engine(options, &Only::default(), Access::Read, progress, report, |engine, report| {
@@ -126,10 +136,6 @@ pub(super) fn verify(options: &Options, progress: &mut dyn Progress, report: &mu
         report.tables.extend(verify::unusable(engine, &observed)?);
         report.tables.extend(verify::archive(engine, &observed)?);
         report.notes.extend(verify::missing(engine.backend, &observed, &engine.settings.versions_table)?);
-        // Tables that were named and are not there were not looked at: that is no proof.
-        match observed.survey.refusals.as_slice() {
-            [] => Ok(()),
-            refusals => Err(Stop::Refused(format!("not everything was verified:\n  {}", refusals.join("\n  "))).into()),
-        }
+        everything_was_seen("not everything was verified", &observed)
     })
 }

@@ -5,7 +5,7 @@ mod clean;
 mod look;
 
 use crate::backend::{self, Access};
-use crate::cli::{Backup, Cli, Command, Only, Options};
+use crate::cli::{Cli, Command, Only, Options};
 use crate::engine::{Course, Engine, Moves, Observed, Settings};
 use crate::error::{Stop, exit_code, holds};
 use crate::progress::{Event, Progress, interrupted};
@@ -58,7 +58,7 @@ pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
         Command::Verify { .. } => ("verify", false),
         Command::Cleanup { dry_run, .. } => ("cleanup", *dry_run),
         // Printed by main, which has no report for them.
-        Command::Completions { .. } | Command::Man => ("", false),
+        Command::Completions { .. } | Command::Man { .. } => ("", false),
     };
     let mut report = Report { dry_run, ..Report::new(name, String::new()) };
     let outcome = match &cli.command {
@@ -72,11 +72,12 @@ pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
         Command::Current { check } => look::current(&cli.options, *check, progress, &mut report),
         Command::Status { check } => look::status(&cli.options, *check, progress, &mut report),
         Command::Plan { to, only } => change::plan(&cli.options, only, to, progress, &mut report),
-        Command::V1ToV2 { storage, memory, vectors, from, from_schema, to, dry_run } => {
+        Command::V1ToV2 { storage, memory, vectors, from, from_schema, to, dry_run, backup } => {
             let all = !(*storage || *memory || *vectors);
             let chosen = Chosen { storage: *storage || all, memory: *memory || all, vectors: *vectors || all };
             let sources = conversion::Sources { urls: from, schema: from_schema.as_deref() };
-            conversion::convert(&cli.options, chosen, &sources, &to.0, *dry_run, progress, &mut report)
+            let wanted = conversion::Wanted { chosen, to: &to.0, dry_run: *dry_run, backup };
+            conversion::convert(&cli.options, &wanted, &sources, progress, &mut report)
         }
         Command::Verify { from, from_schema } => look::verify(&cli.options, progress, &mut report).and_then(|()| {
             let sources = conversion::Sources { urls: from, schema: from_schema.as_deref() };
@@ -86,7 +87,7 @@ pub fn run(cli: &Cli, progress: &mut dyn Progress, ask: Ask<'_>) -> Report {
             let wanted = clean::Cleaning::new(*force, *vacuum, *yes, backup);
             clean::cleanup(&cli.options, &wanted, ask, progress, &mut report)
         }
-        Command::Completions { .. } | Command::Man => Ok(()),
+        Command::Completions { .. } | Command::Man { .. } => Ok(()),
     };
     let differs = report.tables.iter().any(|table| !table.differences.is_empty())
         || report.converted.iter().any(|account| !account.differences.is_empty());
@@ -202,27 +203,6 @@ fn tell_found(engine: &mut Engine<'_>, observed: &Observed, report: &mut Report)
 /// `1 table`, `2 tables`.
 fn tables(number: usize) -> String {
     if number == 1 { "1 table".to_owned() } else { format!("{number} tables") }
-}
-
-/// Refuses a copy that cannot be made, before anyone is asked; a dry run also says where it would be.
-fn announce_backup(engine: &mut Engine<'_>, backup: &Backup, report: &mut Report) -> Result<()> {
-    if let Some(path) = backup.wanted()? {
-        let file = engine.backend.backup_file(path.as_deref())?;
-        if report.dry_run {
-            report.notes.push(format!("would save the database as it is to {}", file.display()));
-        }
-    }
-    Ok(())
-}
-
-/// Copies the database when that was asked for, before the first change.
-fn save(engine: &mut Engine<'_>, backup: &Backup, report: &mut Report) -> Result<()> {
-    if let Some(path) = backup.wanted()? {
-        let saved = engine.backend.backup(path.as_deref(), engine.progress)?;
-        report.notes.push(format!("saved the database as it was to {}", saved.display()));
-        report.backup = Some(saved.display().to_string());
-    }
-    Ok(())
 }
 
 fn not_confirmed() -> anyhow::Error {

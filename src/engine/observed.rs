@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) runs: Option<Shape>,
     pub(super) names: BTreeSet<String>,
     pub(super) archived: BTreeSet<String>,
+    /// Values of its runs are in the archive.
+    pub(super) has_archived_runs: bool,
     pub(super) referenced_by: Vec<String>,
     /// The column of an owner was there before the walk.
     pub(super) had_owner: bool,
@@ -58,6 +60,7 @@ impl Observed {
             runs: runs.filter(|shape| has_columns(shape, TableType::Runs)).cloned(),
             names: self.catalog.names.clone(),
             archived: self.archived.get(&table.name).cloned().unwrap_or_default(),
+            has_archived_runs: table.runs.as_ref().is_some_and(|runs| self.archived.contains_key(runs)),
             referenced_by: referencing(&self.catalog, table.runs.as_deref(), &table.name),
             stamp,
         })

@@ -9,7 +9,7 @@ use crate::plan::Action;
 use crate::progress::{Event, interrupted};
 use crate::report::TableReport;
 use crate::rows;
-use crate::schema::{Direction, MIGRATIONS, Move, Shape};
+use crate::schema::{Direction, MIGRATIONS, Move, Shape, Step};
 use crate::stamps;
 use anyhow::{Context, Result};
 use semver::Version;
@@ -145,6 +145,9 @@ impl Engine<'_> {
         if !leg.steps.is_empty() {
             let own = [Some(now.name.as_str()), now.runs.as_deref()];
             self.backend.set_aside(&own.into_iter().flatten().collect::<Vec<_>>())?;
+        }
+        if course.direction() == Direction::Up && leg.steps.contains(&&Step::Move(Move::Runs)) {
+            self.backend.before_split()?;
         }
         self.take(now, leg, course, &observed, &mut state, &mut Mode::Do(report))?;
         // Another migration may have stamped it higher meanwhile: up never lowers a stamp.

@@ -39,7 +39,7 @@ impl TableReport {
 
     /// A move whose counts are told says nothing itself.
     fn counts_say(&self, what: &str) -> bool {
-        let is_move = |rows: Move| what == rows.describe(Direction::Up) || what == rows.describe(Direction::Down);
+        let is_move = |rows: Move| what == rows.done(Direction::Up) || what == rows.done(Direction::Down);
         [Move::Runs, Move::OpenDay, Move::OwnedRows, Move::EntityKeys].into_iter().any(is_move)
             || what.starts_with("archived values")
             || what.starts_with("restored values")
@@ -281,11 +281,15 @@ impl Report {
         let line = match (&self.failure, self.tables.len(), count) {
             (Some(_), ..) => return text,
             (None, 0, _) => "Nothing to verify: the database has no table of Agno's.".to_owned(),
-            (None, tables, 0) => format!(
-                "Verified: {} {} what the stamps say.",
-                counted(tables as u64, "table", "tables"),
-                if tables == 1 { "is" } else { "are" }
-            ),
+            (None, tables, 0) => {
+                let verb = if tables == 1 { "is" } else { "are" };
+                let of_v1 = match self.converted.len() as u64 {
+                    0 => String::new(),
+                    1 => ", and what 1 table of v1 has is there".to_owned(),
+                    number => format!(", and what {number} tables of v1 have is there"),
+                };
+                format!("Verified: {} {verb} what the stamps say{of_v1}.", counted(tables as u64, "table", "tables"))
+            }
             (None, _, count) => format!("{}: nothing was changed.", counted(count, "difference", "differences")),
         };
         let _ = writeln!(text, "{line}");
@@ -394,7 +398,11 @@ fn comment(text: &str) -> String {
 
 /// What was said of a thing done, said of a thing to do.
 fn planned(what: &str) -> String {
-    const VERBS: [(&str, &str); 7] = [
+    const VERBS: [(&str, &str); 11] = [
+        ("copied ", "copy "),
+        ("left ", "leave "),
+        ("encoded ", "encode "),
+        ("cleared ", "clear "),
         ("created ", "create "),
         ("dropped ", "drop "),
         ("added ", "add "),
@@ -459,8 +467,10 @@ fn plain_table() -> Table {
     table
 }
 
+/// Without the blank at the beginning of every line, and those at its end. A cell that is empty keeps its width.
 fn trimmed(table: &Table) -> String {
-    table.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("\n")
+    let lines = table.lines();
+    lines.map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 fn seconds(seconds: f64) -> String {

@@ -28,7 +28,9 @@ impl FromStr for Target {
             return Ok(Target(newest().clone()));
         }
         let known = format!("; known are:\n{}", list());
-        let python = PythonVersion::from_str(said.trim()).map_err(|_| format!("'{said}' is not a version{known}"))?;
+        // As pip and its lists write it.
+        let bare = said.trim().trim_start_matches("agno").trim_start_matches(['=', ' ']);
+        let python = PythonVersion::from_str(bare).map_err(|_| format!("'{said}' is not a version{known}"))?;
         let part = |at: usize| python.release().get(at).copied().unwrap_or(0);
         let release = Version::new(part(0), part(1), part(2));
         if python.epoch() != 0 || python.is_local() || python.release().len() > 3 {
@@ -91,6 +93,8 @@ mod tests {
             ("2.5.6rc2", "2.5.6"),
             ("2.3.0.post1", "2.3.0"),
             (" 2.4.8 ", "2.3.0"),
+            ("agno==3.1.10", "3.0.0"),
+            ("agno 2.9.0", "2.5.6"),
         ] {
             assert_eq!(said.parse::<Target>().map(|t| t.0.to_string()), Ok(schema.to_owned()), "{said}");
         }

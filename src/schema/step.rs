@@ -216,6 +216,22 @@ impl Move {
             }
         }
     }
+
+    /// The same when it is done.
+    pub fn done(self, direction: Direction) -> String {
+        let to_do = self.describe(direction);
+        let (verb, rest) = to_do.split_once(' ').unwrap_or((to_do, ""));
+        let done = match verb {
+            "copy" => "copied",
+            "leave" => "left",
+            "encode" => "encoded",
+            "clear" => "cleared",
+            "archive" => "archived",
+            "move" => "moved",
+            same => same,
+        };
+        format!("{done} {rest}")
+    }
 }
 
 impl Step {

@@ -9,13 +9,14 @@ use super::target::Target as TargetTable;
 use super::{Chosen, Converter, Purpose, vectors};
 use crate::backend::url::Location;
 use crate::backend::{self, Access, Backend};
-use crate::cli::Options;
+use crate::cli::{Backup, Options};
 use crate::convert::v1::Storage;
 use crate::discover::{Named, Survey};
 use crate::engine::{Engine, Settings};
 use crate::error::Stop;
 use crate::progress::Progress;
 use crate::report::Report;
+use crate::saving;
 use crate::schema::tables::TableType;
 use anyhow::Result;
 use semver::Version;
@@ -33,19 +34,30 @@ pub struct Sources<'s> {
     pub schema: Option<&'s str>,
 }
 
+/// What is to be converted, and how.
+pub struct Wanted<'w> {
+    /// The kinds of tables.
+    pub chosen: Chosen,
+    /// The schema version of tables that are made new.
+    pub to: &'w Version,
+    /// Nothing is written.
+    pub dry_run: bool,
+    /// The copy of a target that is there.
+    pub backup: &'w Backup,
+}
+
 /// Converts what is chosen from the sources into the database of the options.
 ///
 /// # Errors
 /// What keeps it from beginning, or stops the whole. Rows that cannot be converted are in the report.
 pub fn convert(
     options: &Options,
-    chosen: Chosen,
+    wanted: &Wanted<'_>,
     from: &Sources<'_>,
-    to: &Version,
-    dry_run: bool,
     progress: &mut dyn Progress,
     report: &mut Report,
 ) -> Result<()> {
+    let Wanted { chosen, to, dry_run, backup } = *wanted;
     let access = if dry_run { Access::Read } else { Access::Write };
     let own_url = options.url()?;
     report.database = backend::name_of(&own_url).unwrap_or_default();
@@ -53,8 +65,9 @@ pub fn convert(
     let mut sources = open_sources(options, from, &own_url, access, progress)?;
     let mut tables = choose_tables(options, &mut sources, chosen, report)?;
     if tables.is_empty() {
+        let kind = if chosen.storage || chosen.memory { "table" } else { "PgVector table" };
         report.notes.push(format!(
-            "there is no table of Agno v1 in {}: nothing was converted{}",
+            "there is no {kind} of Agno v1 in {}: nothing was converted{}",
             names(&sources),
             elsewhere(&mut sources)?
         ));
@@ -76,6 +89,7 @@ pub fn convert(
     if tables.is_empty() {
         return Ok(());
     }
+    let is_new = matches!(backend::url::parse(&own_url)?, Location::Sqlite(path) if !path.exists());
     if access == Access::Write && !from.urls.is_empty() {
         backend::make(&own_url)?;
     }
@@ -84,6 +98,12 @@ pub fn convert(
     report.database = target.name();
     if let Some(reason) = if dry_run { None } else { target.read_only()? } {
         return Err(Stop::Refused(reason).into());
+    }
+    if !is_new {
+        saving::announce(&mut *target, backup, report)?;
+        if !dry_run {
+            saving::save(&mut *target, backup, progress, report)?;
+        }
     }
     let mut open = |table_type: TableType, wanted: bool| match wanted {
         true => table(options, table_type, (!dry_run).then_some(to), &mut *target, progress),

@@ -67,6 +67,10 @@ impl Dialect for Postgres {
         "TEXT"
     }
 
+    fn any_key_type(&self) -> &'static str {
+        "VARCHAR"
+    }
+
     fn to_archive(&self, expression: &str) -> String {
         format!("({expression})::text")
     }

@@ -150,6 +150,12 @@ impl TableText {
         tail.contains("without") && tail.contains("rowid")
     }
 
+    /// A column is AUTOINCREMENT.
+    pub fn counts_up(&self) -> bool {
+        let is_word = |part: &&Token| part.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("autoincrement"));
+        self.parts.iter().any(|part| tokens(part).is_some_and(|tokens| tokens.iter().any(|token| is_word(&token))))
+    }
+
     /// Adds a column behind the last one.
     pub fn add_column(&mut self, column: String) {
         let at = self.parts.iter().position(|part| is_constraint(part)).unwrap_or(self.parts.len());

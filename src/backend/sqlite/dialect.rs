@@ -221,9 +221,16 @@ impl Sqlite {
         let mut statements = vec![
             text.create(&new),
             format!("INSERT INTO {new} ({}) SELECT {} FROM {old}", into.join(", "), from.join(", ")),
-            format!("DROP TABLE {old}"),
-            format!("ALTER TABLE {new} RENAME TO {old}"),
         ];
+        if text.counts_up() {
+            // It goes with the table, and a number that was once given is never given again.
+            statements.push(format!("DELETE FROM sqlite_sequence WHERE name = '{REBUILT}'"));
+            statements.push(format!(
+                "INSERT INTO sqlite_sequence (name, seq) SELECT '{REBUILT}', seq FROM sqlite_sequence WHERE name = '{}'",
+                table.replace('\'', "''")
+            ));
+        }
+        statements.extend([format!("DROP TABLE {old}"), format!("ALTER TABLE {new} RENAME TO {old}")]);
         statements.extend(definition.indexes.iter().map(|(_, sql)| sql.clone()));
         statements.extend(definition.triggers.iter().map(|(_, sql)| sql.clone()));
         Ok(statements)

@@ -36,7 +36,7 @@ pub struct SqliteBackend {
     connection: Connection,
     path: PathBuf,
     lock_wait: Duration,
-    /// During a transaction: see [`SqliteBackend::reader`].
+    /// During a transaction that splits runs: see [`SqliteBackend::reader`].
     reader: Option<Connection>,
     /// From the first plan on, until a transaction begins.
     rehearsal: Option<Rehearsal>,
@@ -53,10 +53,10 @@ static READ_WAIT: AtomicU64 = AtomicU64::new(0);
 /// The page cache, as SQLite counts: in KB below zero.
 const CACHE: i32 = -4_000;
 
-/// While runs move. The indexes by id, user and time grow everywhere: of 100,000 runs they take 9 MB, and with 4 MB for all they
-/// are written over and over: 124,600 writes of pages and 28,500 reads for 74,000 new pages, against 86,900 and 5,700 with
-/// 10 MB. At a million runs that takes a fifth off the system's time. The process needs 16 MB besides.
-const CACHE_OF_MOVE: i32 = -10_000;
+/// While runs move. The indexes by id, user and time grow everywhere, and what the cache does not hold of them is written over and
+/// over: for 74,000 new pages of 100,000 runs 124,600 writes of pages with 4 MB, 88,200 with 10 MB, 79,100 with 15 MB, and a
+/// fifth, then another twentieth less time. The process needs 13 MB besides.
+const CACHE_OF_MOVE: i32 = -15_000;
 
 /// SQLite asks so often, in steps of its machine, whether it should go on.
 const STEPS_BETWEEN_CHECKS: i32 = 20_000;
@@ -77,7 +77,8 @@ impl SqliteBackend {
                     false => String::new(),
                 };
                 return Err(anyhow!(
-                    "there is no file {shown}{hint}: give the path or the URL of the database of your Agno app"
+                    "there is no file {shown}{hint}: give the path or the URL of the database of your Agno app with --db{}",
+                    others_beside(path)
                 ));
             }
             Err(error) => return Err(anyhow!(error).context(format!("cannot look at {shown}"))),
@@ -158,6 +159,23 @@ impl SqliteBackend {
     }
 }
 
+/// Databases in the folder of a file that is not there, by their names, as the end of a sentence.
+fn others_beside(path: &Path) -> String {
+    const NAMED: usize = 5;
+    let Ok(folder) = space::folder_of(path) else { return String::new() };
+    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    let is_database =
+        |name: &String| [".db", ".sqlite", ".sqlite3"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(is_database).collect();
+    names.sort();
+    match names.len() {
+        0 => String::new(),
+        more @ 1..=NAMED => format!("; {} has {}", folder.display(), names[..more].join(", ")),
+        more => format!("; {} has {} and {} more", folder.display(), names[..NAMED].join(", "), more - NAMED),
+    }
+}
+
 /// Makes an empty database unless there is a file.
 ///
 /// # Errors
@@ -206,7 +224,8 @@ fn wait_to_read(tries: i32) -> bool {
 
 /// Opens a file that only is to be read: read-only, since closing a connection that could write would checkpoint the WAL.
 fn open_to_read(path: &Path) -> Result<Connection> {
-    let mut log = path.as_os_str().to_owned();
+    // SQLite has it beside the file that a link names.
+    let mut log = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
     log.push("-wal");
     // Without a log nobody has the database open in WAL mode, and SQLite would leave an empty one and its index behind.
     if is_wal(path) && !Path::new(&log).exists() {
@@ -375,9 +394,7 @@ impl Backend for SqliteBackend {
             }
         };
         self.connection.busy_handler(Some(wait_to_read))?;
-        outcome?;
-        self.reader = self.reader().map_err(explained)?;
-        Ok(())
+        outcome
     }
 
     fn commit(&mut self) -> Result<()> {
@@ -531,6 +548,11 @@ impl Backend for SqliteBackend {
 
     fn day_begins(&self, column: &str) -> String {
         format!("unixepoch({column})")
+    }
+
+    fn before_split(&mut self) -> Result<()> {
+        self.reader = self.reader().map_err(explained)?;
+        Ok(())
     }
 
     fn split_runs(&mut self, sessions: &str, runs: &str, progress: &mut dyn Progress) -> Result<Moved> {

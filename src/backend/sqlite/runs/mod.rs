@@ -172,6 +172,8 @@ fn each_session(
             ValueRef::Text(bytes) if std::str::from_utf8(bytes).is_err() => Some("the session id is not valid UTF-8"),
             // A row with the same bytes as text would be of another session.
             ValueRef::Blob(_) => Some("the session id is bytes, not text"),
+            // The text that a row has for it is another id to whoever looks for the session.
+            ValueRef::Integer(_) | ValueRef::Real(_) => Some("the session id is a number, not text"),
             ValueRef::Null => Some("the session has no id"),
             _ => None,
         };

@@ -146,6 +146,7 @@ complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand plan" -s V -l 
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l from -d 'The database that has the v1 tables; may be repeated [env: AGNO_MIGRATE_FROM, separated by ;] [default: the one of --db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l from-schema -d 'The schema that has the v1 tables, when it is not that of --schema (PostgreSQL)' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l to -d 'The schema version of tables that are made new, or an Agno release' -r
+complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l backup -d 'Copy the SQLite file before it is changed: to PATH, into the folder PATH, or without PATH beside it [env: AGNO_MIGRATE_BACKUP, a PATH or true]' -r -F
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l db -d 'The database: the URL of the Agno app, or a SQLite file; may be repeated [env: AGNO_DB_URL, then DATABASE_URL] [default: sqlite:///agno.db]' -r
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l db-file -d 'A file with a database on each line; empty lines and those that begin with # are left out [env: AGNO_DB_FILE]' -r -F
 complete -c agno-migrate -n "__fish_agno_migrate_using_subcommand v1-to-v2" -l table -d 'A table\'s own name, such as sessions=my_sessions; may be repeated. Without it tables are found by their shape [env: AGNO_MIGRATE_TABLE, separated by ;]' -r
