@@ -139,6 +139,11 @@ impl RunDiffers {
                 "if the row is wrong, correct its session_id; if it is right, give the run of the old column an id of its own and run \
                  agno-migrate up --force"
             }
+            // Agno 3 gives a session to another user and leaves its rows as they are: `reassign_session_owner`.
+            RunDiffers::Columns(_, columns) if columns == "user_id" => {
+                "if the session was given to another user, all is well, and agno-migrate cleanup --force drops the old column; else set \
+                 user_id of the row to that of its session"
+            }
             RunDiffers::Content(_) | RunDiffers::Columns(..) => {
                 "if the old column is right, delete the row and run agno-migrate up --force; if the row is right, agno-migrate \
                  cleanup --force drops the old column"

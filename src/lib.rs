@@ -25,5 +25,6 @@ pub mod saving;
 pub mod schema;
 pub mod stamps;
 pub mod terminal;
+pub mod usage;
 pub mod v1;
 pub mod verify;

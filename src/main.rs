@@ -7,6 +7,7 @@ use agno_migrate::manual;
 use agno_migrate::progress::{self, Progress, Silent};
 use agno_migrate::report::Report;
 use agno_migrate::terminal::{self, plain};
+use agno_migrate::usage;
 use clap::{CommandFactory, FromArgMatches};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -26,8 +27,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let said = error.render().to_string();
+            let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+            let tipped = usage::tip(&error, &words).map(|tip| usage::with_tip(&said, &tip));
+            let said = tipped.clone().unwrap_or(said);
             match secrets.hide(&said) {
-                safe if safe != said => {
+                safe if safe != said || tipped.is_some() => {
                     let _ = write!(io::stderr(), "{safe}");
                 }
                 _ => {

@@ -259,3 +259,21 @@ fn two_backups_at_once_both_are_whole() {
     }
     assert!(copies > 0);
 }
+
+#[test]
+fn a_conversion_copies_the_file_that_it_writes_to() {
+    let database = Database::empty();
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1/sqlite/agno-1.8.4.db"), &database.path)
+        .expect("copies");
+    let before = database.dump();
+    let told = database.ok(&["v1-to-v2", "--dry-run", "--backup"]);
+    assert!(told.backup.is_none() && told.notes.iter().any(|note| note.starts_with("would save")), "{:?}", told.notes);
+    let saved = database.ok(&["v1-to-v2", "--backup"]).backup.expect("a file");
+    let copy = rusqlite::Connection::open(&saved).expect("opens");
+    assert_same(&support::sqlite::dump(&copy), &before, "the copy");
+    // A target that is made new has nothing to be saved.
+    let target = Database::empty();
+    assert_eq!(target.ok(&["v1-to-v2", "--from", &saved, "--backup"]).backup, None);
+    let why = target.refused(&["v1-to-v2", "--from", &saved, "--backup", &saved], 6);
+    assert!(why.contains("is there already"), "{why}");
+}

@@ -482,3 +482,66 @@ fn control_characters_of_ids_are_shown() {
     assert!(!said.contains(&27), "{}", String::from_utf8_lossy(&said));
     assert!(String::from_utf8_lossy(&said).contains("a\\u{1b}[2J"), "{}", String::from_utf8_lossy(&said));
 }
+
+#[test]
+fn a_wrong_command_line_is_told_what_it_meant() {
+    let said = |words: &[&str]| {
+        let output = support::binary().args(words).output().expect("runs");
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    for (words, tip) in [
+        (&["up", "3.0.0"][..], "tip: the version is said with --to: agno-migrate up --to 3.0.0\n\nUsage:"),
+        (&["-q", "plan", "--to", "2.5.6"], "tip: the version needs no --to: agno-migrate plan VERSION\n\nUsage:"),
+        (&["status", "app.db"], "tip: a database is named with --db\n\nUsage:"),
+        (&["down"], "tip: the schema versions are:\n  v2.0.0"),
+        (&["down", "--backup", "2.5.6"], "tip: --backup took the version for its PATH: say the version first\n\nUsage:"),
+        (&["up", "--table", "sessions=a,memories=b"], "one table at a time: repeat --table, or put ; between them"),
+        (&["up", "--db", "sqlite:one.db"], "a SQLite URL has three slashes"),
+        (&["up", "--db", "\"sqlite:///agno.db\""], "has quotes around it"),
+    ] {
+        let said = said(words);
+        assert!(said.contains(tip) && !said.contains("as a value"), "{words:?}: {said}");
+    }
+    let output = support::binary().args(["--json", "up", "--to", "foo"]).output().expect("runs");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(report["failure"].as_str().is_some_and(|why| why.contains("v2.5.6  Agno 2.5.6")), "{report}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told_with_its_neighbours() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["two.db", "one.sqlite", "notes.txt"] {
+        std::fs::write(folder.path().join(name), "").expect("written");
+    }
+    let output = support::binary().arg("up").current_dir(&folder).output().expect("runs");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(said.contains("there is no file agno.db: ") && said.contains(" has one.sqlite, two.db\n"), "{said}");
+}
+
+#[test]
+fn a_job_that_waits_says_so() {
+    let database = Database::of("2.9.0");
+    let app = database.open();
+    app.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    let output = database.binary(&["up", "--lock-wait", "2"]);
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(
+        (output.status.code(), said.matches("note: waiting for a program that holds ").count()),
+        (Some(5), 1),
+        "{said}"
+    );
+    assert!(
+        !String::from_utf8(database.binary(&["up", "-q", "--lock-wait", "2"]).stderr).expect("UTF-8").contains("waiting")
+    );
+}
+
+#[test]
+fn a_check_of_tables_that_are_not_there_is_no_check() {
+    let database = Database::of("3.1.10");
+    for words in [&["current", "--check"][..], &["status", "--check"]] {
+        let words = [words, &["--table", "sessions=nope"]].concat();
+        assert!(database.refused(&words, 6).contains("not everything was checked"));
+        assert_eq!(database.run(&[words[0], "--table", "sessions=nope"]).exit_code, 0);
+    }
+}

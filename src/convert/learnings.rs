@@ -3,6 +3,7 @@
 //! Source: `agno/learn/migrations.py` and `build_learning_id` in `agno/learn/utils.py` of Agno 3.1.10. Unlike there, every
 //! column is kept (Agno loses workflow_id and restarts the times).
 
+use super::scan;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -45,9 +46,13 @@ pub fn fate(row: &EntityRow<'_>) -> Fate {
     if row.owner.is_empty() {
         return Fate::Stays("has no owner");
     }
-    let Some(content) = object(row.content) else { return Fate::Stays("has content that is no object") };
+    let writer = match object(row.content) {
+        Some(content) => Some(content.get("user_id").and_then(as_python_text)),
+        None => scanned_writer(row.content),
+    };
+    let Some(writer) = writer else { return Fate::Stays("has content that is no object") };
     let (entity_type, entity_id) = (row.entity_type, row.entity_id);
-    match content.get("user_id").and_then(as_python_text) {
+    match writer {
         Some(writer) if writer != row.owner => Fate::Quarantined(format!("entity_{QUARANTINE}_{entity_type}_{entity_id}")),
         _ => Fate::Owned(key_of(row.owner, entity_type, entity_id)),
     }
@@ -69,6 +74,28 @@ fn object(content: &str) -> Option<Map<String, Value>> {
         Value::Object(map) => Some(map),
         Value::String(inner) => serde_json::from_str(&inner).ok(),
         _ => None,
+    }
+}
+
+/// The user_id in content that Python reads and a strict parser does not (lone surrogates, NaN); `None`: it is no object.
+fn scanned_writer(content: &str) -> Option<Option<String>> {
+    let text = scan::string(content.trim().as_bytes()).unwrap_or(content.trim().into());
+    let text = text.trim().as_bytes();
+    let mut writer = None;
+    let is_object = text.first() == Some(&b'{');
+    let end = scan::members(text, 0, |key, value| {
+        if key == b"user_id" {
+            writer = text.get(value);
+        }
+    });
+    if !is_object || end != Ok(text.len()) {
+        return None;
+    }
+    let Some(writer) = writer else { return Some(None) };
+    match serde_json::from_slice(writer) {
+        Ok(writer) => Some(as_python_text(&writer)),
+        // Whoever that is, it is not the owner of the row, which is text.
+        Err(_) => Some(Some(String::from_utf8_lossy(writer).into_owned())),
     }
 }
 
@@ -198,6 +225,23 @@ mod tests {
         );
         for (owner, content) in [("", "{}"), ("u1", "[]"), ("u1", "nope"), ("u1", "null")] {
             assert!(matches!(fate(&row(owner, content)), Fate::Stays(_)), "{content}");
+        }
+    }
+
+    #[test]
+    fn what_python_reads_goes_to_its_owner() {
+        let of = |content: &str| fate(&EntityRow { entity_type: "t", entity_id: "i", owner: "bob", content });
+        let own = Fate::Owned(key_of("bob", "t", "i"));
+        for content in [r#"{"user_id": "bob", "t": "\ud83d"}"#, r#"{"t": NaN}"#, r#"{"user_id": null, "t": [Infinity]}"#] {
+            assert_eq!(of(content), own, "{content}");
+            let twice = serde_json::to_string(content).expect("a string");
+            assert_eq!(of(&twice), own, "{twice}");
+        }
+        for content in [r#"{"user_id": "eve", "t": NaN}"#, r#"{"user_id": "\ud83d", "t": 1}"#] {
+            assert!(matches!(of(content), Fate::Quarantined(_)), "{content}");
+        }
+        for content in ["[NaN]", r#"{"t": NaN"#, "NaN", r#"{"t": NaN} x"#, ""] {
+            assert!(matches!(of(content), Fate::Stays(_)), "{content}");
         }
     }
 
