@@ -160,14 +160,19 @@ impl Archive<'_> {
     }
 
     fn create(&mut self) -> Result<()> {
+        if self.backend.has_table(ARCHIVE_TABLE)? {
+            return Ok(());
+        }
         let sql = format!(
-            "CREATE TABLE IF NOT EXISTS {} (table_type VARCHAR NOT NULL, table_name VARCHAR NOT NULL, row_key {key} NOT NULL, \
+            "CREATE TABLE {} (table_type VARCHAR NOT NULL, table_name VARCHAR NOT NULL, row_key {key} NOT NULL, \
              column_name VARCHAR NOT NULL, value {any}, PRIMARY KEY (table_name, row_key, column_name))",
             self.archive(),
             key = self.backend.dialect().any_key_type(),
             any = self.backend.dialect().any_type()
         );
-        self.backend.execute(&sql, &[]).map(|_| ())
+        self.backend.execute(&sql, &[])?;
+        // Whoever has the table has to be able to go on with what it keeps.
+        self.backend.own(ARCHIVE_TABLE, self.table).map(|_| ())
     }
 
     /// Archives a column of some rows, as `entry`.
@@ -185,6 +190,11 @@ impl Archive<'_> {
             own = self.own(),
         );
         self.backend.execute(&sql, &[self.table.into(), entry.into()])
+    }
+
+    /// Keeps the archived values of a column aside where a row is there and has another: they are asked for no more.
+    pub fn give_way(&mut self, column: &Column) -> Result<()> {
+        self.set_aside(column.name, column.name, "true")
     }
 
     /// Gives archived values of an entry another name, under which they are kept and asked for no more, where the row has another
@@ -276,7 +286,7 @@ impl Archive<'_> {
         let restored = self.backend.execute(&sql, &parameters)?;
         if over == Over::Null {
             // What the app wrote since counts; the value it took the place of is kept, and asked for no more.
-            self.set_aside(column.name, column.name, "true")?;
+            self.give_way(column)?;
         }
         let sql = format!("DELETE FROM {archive} WHERE table_name = $1 AND column_name = $2");
         self.backend.execute(&sql, &parameters)?;

@@ -67,25 +67,16 @@ const OF_ROWS: [(Column, &str); 4] = [
 /// The place of a run in its session.
 const PLACE: &str = "run_index";
 
-/// Moves runs that came behind those whose places are in the archive: they have their places in the list, which has no holes, and
-/// the others are about to get places farther on.
-fn make_way(backend: &mut dyn Backend, runs: &str) -> Result<()> {
-    let dialect = backend.dialect();
-    let (own, archive) = (dialect.table(runs), dialect.table(ARCHIVE_TABLE));
-    let place = dialect.of_archive("a.value", ColumnType::BigInt);
-    let of = |alias: &str, row: &str| {
-        format!("{alias}.table_name = $1 AND {alias}.column_name = '{PLACE}' AND {alias}.row_key = {row}.run_id")
-    };
-    let (of_row, of_any) = (of("a", "x"), of("b", "y"));
+/// Forgets the archived places of sessions that have got runs since: the older app has put those behind the others in the list,
+/// whose places have no holes.
+fn forget_places(backend: &mut dyn Backend, runs: &str) -> Result<()> {
+    let (own, archive) = (backend.dialect().table(runs), backend.dialect().table(ARCHIVE_TABLE));
     let sql = format!(
-        "UPDATE {own} AS r SET {PLACE} = r.{PLACE} + s.shift FROM ( \
-           SELECT run_id, shift FROM ( \
-             SELECT x.run_id, x.{PLACE}, a.row_key, max({place} - x.{PLACE}) OVER before AS shift, max({place}) OVER before AS farthest \
-             FROM {own} x LEFT JOIN {archive} a ON {of_row} \
-             WHERE x.session_id IN (SELECT y.session_id FROM {own} y JOIN {archive} b ON {of_any}) \
-             WINDOW before AS (PARTITION BY x.session_id ORDER BY x.{PLACE} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) \
-           ) w WHERE row_key IS NULL AND farthest > {PLACE} \
-         ) s WHERE r.run_id = s.run_id"
+        "DELETE FROM {archive} WHERE table_name = $1 AND column_name = '{PLACE}' AND row_key IN ( \
+           SELECT r.run_id FROM {own} r WHERE r.session_id IN ( \
+             SELECT x.session_id FROM {own} x \
+             JOIN {archive} a ON a.table_name = $1 AND a.column_name = '{PLACE}' AND a.row_key = x.run_id \
+             GROUP BY x.session_id HAVING count(*) < (SELECT count(*) FROM {own} y WHERE y.session_id = x.session_id)))"
     );
     backend.execute(&sql, &[runs.into()]).map(|_| ())
 }
@@ -110,12 +101,18 @@ pub fn apply(
     let count = |rows: u64| Moved { moved: rows, ..Moved::default() };
     Ok(match (rows, direction) {
         (Move::Runs, Direction::Up) => {
-            let moved = backend.split_runs(&table.name, runs, progress)?;
             let mut archive = Archive { backend, table_type: TableType::Runs, table: runs };
+            for (column, _) in &OF_ROWS {
+                // What Agno 3 has written already counts.
+                if archive.has(column)? {
+                    archive.give_way(column)?;
+                }
+            }
+            let moved = archive.backend.split_runs(&table.name, runs, progress)?;
             for (column, _) in &OF_ROWS {
                 if archive.has(column)? {
                     if column.name == PLACE {
-                        make_way(archive.backend, runs)?;
+                        forget_places(archive.backend, runs)?;
                     }
                     archive.restore(column, Over::All)?;
                 }

@@ -48,7 +48,7 @@ fn a_conversation_that_went_on_below_stays_in_order() {
         let longer: Vec<u32> = (5..12).collect();
         database.sql(&format!("UPDATE agno_sessions SET runs = '{}' WHERE session_id = 's'", list(&longer)));
         database.ok(&["up"]);
-        let expected: Vec<Vec<String>> = longer.iter().map(|at| vec![format!("r{at}"), at.to_string()]).collect();
+        let expected: Vec<Vec<String>> = longer.iter().map(|at| vec![format!("r{at}"), (at - 5).to_string()]).collect();
         assert_eq!(database.query(ORDER), expected);
         database.ok(&["verify"]);
         database.ok(&["cleanup", "--yes"]);
@@ -145,4 +145,68 @@ fn rows_without_a_key_are_in_the_way_of_the_archive() {
     }
     database.sql("UPDATE agno_memories SET memory_id = 'a'");
     database.ok(&["down", "2.0.0", "--yes"]);
+}
+
+#[test]
+fn what_agno_3_wrote_already_counts() {
+    for kind in kinds() {
+        let database = with_holes(kind);
+        database.sql("UPDATE agno_runs SET user_id = 'dave', updated_at = created_at + 5 WHERE run_id = 'r5'");
+        database.ok(&["down", "2.5.6", "--yes"]);
+        database.ok(&["up"]);
+        assert_eq!(database.one("SELECT user_id FROM agno_runs WHERE run_id = 'r5'"), "dave", "nothing came between");
+        // Agno 3 is started too early: it makes the table itself and writes a run of which it knows more by now.
+        let rows = database.query("SELECT run_data FROM agno_runs WHERE run_id = 'r5'");
+        database.ok(&["down", "2.5.6", "--yes"]);
+        let made = database.kind.fresh("3.1.10");
+        let columns = "run_id, session_id, run_type, agent_id, user_id, run_index, run_data, created_at, updated_at";
+        if kind == Kind::Sqlite {
+            let sql = "SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_schema WHERE tbl_name = 'agno_runs' AND sql IS NOT NULL ORDER BY type DESC)";
+            database.sql(&made.one(sql));
+        } else {
+            database.sql(
+                "CREATE TABLE agno_runs (run_id varchar PRIMARY KEY, session_id varchar NOT NULL REFERENCES agno_sessions (session_id) ON DELETE CASCADE,
+                   run_type varchar NOT NULL, agent_id varchar, team_id varchar, workflow_id varchar, user_id varchar, parent_run_id varchar,
+                   status varchar, run_index bigint, run_data jsonb NOT NULL, created_at bigint NOT NULL, updated_at bigint)",
+            );
+        }
+        database.sql(&format!(
+            "INSERT INTO agno_runs ({columns}) VALUES ('r5', 's', 'agent', 'a', 'carol', 0, '{}', 1700000300, 1800000000)",
+            rows[0][0]
+        ));
+        database.ok(&["up"]);
+        assert_eq!(
+            database.query("SELECT user_id, updated_at FROM agno_runs WHERE run_id = 'r5'"),
+            [["carol", "1800000000"]]
+        );
+        let kept = "SELECT value FROM agno_migrate_archive WHERE row_key = 'r5' AND column_name = 'lost.user_id'";
+        assert_eq!(database.one(kept), "dave");
+        let order: Vec<String> = database.query(ORDER).into_iter().map(|row| row[0].clone()).collect();
+        assert_eq!(order, ["r5", "r6", "r7", "r8", "r9"]);
+        database.ok(&["verify"]);
+    }
+}
+
+#[test]
+fn a_run_without_a_place_keeps_that_of_the_list() {
+    for kind in kinds() {
+        let database = with_holes(kind);
+        database.sql("UPDATE agno_runs SET run_index = NULL WHERE run_id = 'r8'");
+        database.ok(&["down", "2.5.6", "--yes"]);
+        let list_of = |database: &Database| {
+            let text = if kind == Kind::Sqlite { "runs" } else { "runs::text" };
+            let said = database.one(&format!("SELECT {text} FROM agno_sessions WHERE session_id = 's'"));
+            let said = serde_json::from_str::<String>(&said).unwrap_or(said);
+            serde_json::from_str::<Vec<serde_json::Value>>(&said).expect("a list")
+        };
+        let mut runs = list_of(&database);
+        runs.push(serde_json::json!({"run_id": "new", "agent_id": "a", "created_at": 1_700_009_999}));
+        let ids: Vec<String> = runs.iter().filter_map(|run| run["run_id"].as_str()).map(str::to_owned).collect();
+        let text = serde_json::to_string(&runs).expect("JSON");
+        database.sql(&format!("UPDATE agno_sessions SET runs = '{text}' WHERE session_id = 's'"));
+        database.ok(&["up"]);
+        let order: Vec<String> = database.query(ORDER).into_iter().map(|row| row[0].clone()).collect();
+        assert_eq!(order, ids);
+        database.ok(&["verify"]);
+    }
 }

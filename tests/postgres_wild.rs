@@ -167,6 +167,10 @@ fn published_tables_can_be_migrated() {
             let identities = "SELECT string_agg(DISTINCT relreplident::text, '') FROM pg_class WHERE relkind = 'r' AND relnamespace = 'ai'::regnamespace";
             assert_eq!(database.one(identities), "d");
             database.ok(&["down", "2.0.0", "--yes"]);
+            // The older schema has no primary key there: another key stands in, or the app could not write.
+            assert_eq!(database.one(identities), "di");
+            database.sql("UPDATE agno_sessions SET updated_at = updated_at");
+            database.ok(&["up"]);
             assert_eq!(database.one(identities), "d");
         }
     }
@@ -321,7 +325,7 @@ fn every_right_that_is_lacking_is_named_before() {
             "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER touches BEFORE UPDATE ON agno_learnings \
              FOR EACH ROW EXECUTE FUNCTION touch(); ALTER TABLE agno_learnings OWNER TO postgres; GRANT ALL ON agno_learnings TO ROLE"
                 .to_owned(),
-            "has triggers that have to be disabled while rows are written (touches)",
+            "has triggers or rules that have to be disabled while rows are written (touches)",
         ),
     ];
     for (at, (release, command, sql, reason)) in cases.iter().enumerate() {
@@ -369,7 +373,16 @@ fn the_app_can_use_what_another_role_made() {
             assert!(there.contains(&format!("agno_schema_versions {app} ")), "{there}");
             assert!(command.starts_with("down") || there.contains(&format!("agno_runs {app} 1")), "{command}: {there}");
         }
-        let mut as_app = connect(&database.url.replace("postgres@", &format!("{app}@")));
+        // What a superuser put into the archive the app takes out again.
+        database.sql("UPDATE agno_eval_runs SET user_id = 'ann'");
+        database.ok(&["down", "2.5.6", "--yes"]);
+        let owner = "SELECT tableowner::text FROM pg_tables WHERE tablename = 'agno_migrate_archive'";
+        assert_eq!(database.one(owner), app);
+        let as_app = database.url.replace("postgres@", &format!("{app}@"));
+        let output = binary().args(["up", "--db", &as_app]).output().expect("runs");
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!database.has("agno_migrate_archive"));
+        let mut as_app = connect(&as_app);
         as_app
             .batch_execute("UPDATE ai.agno_runs SET status = status; UPDATE ai.agno_schema_versions SET version = version")
             .expect("rights");
@@ -503,4 +516,81 @@ fn a_role_that_owns_one_table_migrates_it() {
     let output = binary().args(["up", "--only", "evals", "--db", &url]).output().expect("runs");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(database.stamps()["agno_eval_runs"], "3.0.0");
+}
+
+#[test]
+fn rules_of_the_user_take_nothing() {
+    for kind in postgres() {
+        let database = kind.of("3.1.10");
+        database.ok(&["up"]);
+        for table in ["agno_sessions", "agno_eval_runs", "agno_learnings"] {
+            database.sql(&format!(
+                "CREATE RULE nope AS ON UPDATE TO {table} DO INSTEAD NOTHING; CREATE RULE neither AS ON DELETE TO {table} DO INSTEAD NOTHING"
+            ));
+        }
+        database.sql("ALTER TABLE agno_sessions ENABLE ALWAYS RULE neither");
+        // Rows that are put back would need ON CONFLICT, which such tables do not take.
+        database.sql("CREATE RULE nope AS ON UPDATE TO agno_metrics DO INSTEAD NOTHING");
+        let why = database.refused(&["down", "2.5.6", "--yes"], 6);
+        assert!(why.contains("the rule nope of agno_metrics would keep rows from being written: drop it"), "{why}");
+        database.sql("DROP RULE nope ON agno_metrics");
+        let before = database.dump();
+        database.ok(&["down", "2.5.6", "--yes"]);
+        database.ok(&["up"]);
+        assert_same(&database.dump(), &before, "down and up");
+        let rules = "SELECT ev_class::regclass::text, rulename::text, ev_enabled::text FROM pg_rewrite \
+                     WHERE rulename IN ('nope', 'neither') ORDER BY 1, 2";
+        assert_eq!(database.query(rules).len(), 6);
+        assert_eq!(
+            database.query(rules).iter().filter(|row| row[2] == "A").map(|row| row[1].clone()).collect::<Vec<_>>(),
+            ["neither"]
+        );
+    }
+}
+
+#[test]
+fn a_published_table_keeps_an_identity() {
+    for kind in postgres() {
+        let identity = |database: &support::Database, table: &str| {
+            database.one(&format!(
+                "SELECT c.relreplident::text || coalesce(' ' || (SELECT i.indexrelid::regclass::text FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident), '') \
+                 FROM pg_class c WHERE c.oid = '{table}'::regclass"
+            ))
+        };
+        // Of an index that goes.
+        let database = kind.of("2.4.8");
+        database.sql(
+            "ALTER TABLE agno_sessions REPLICA IDENTITY USING INDEX agno_sessions_uq_session_id;
+             CREATE PUBLICATION sessions_of_app FOR TABLE agno_sessions, agno_metrics;
+             ALTER TABLE agno_metrics REPLICA IDENTITY USING INDEX agno_metrics_uq_metrics_date_period",
+        );
+        database.ok(&["up"]);
+        database.sql("UPDATE agno_sessions SET updated_at = updated_at; UPDATE agno_metrics SET updated_at = updated_at");
+        assert_eq!(identity(&database, "agno_sessions"), "d");
+        // Of a primary key that goes, and of an index that stays.
+        database.sql("CREATE UNIQUE INDEX of_app ON agno_metrics (id, date); ALTER TABLE agno_metrics REPLICA IDENTITY USING INDEX of_app");
+        database.ok(&["down", "2.3.0", "--yes"]);
+        database.sql("UPDATE agno_sessions SET updated_at = updated_at; UPDATE agno_metrics SET updated_at = updated_at");
+        assert!(identity(&database, "agno_sessions").starts_with("i "), "{}", identity(&database, "agno_sessions"));
+        assert_eq!(identity(&database, "agno_metrics"), "i of_app");
+    }
+}
+
+#[test]
+fn names_may_be_quoted_or_taken_by_types() {
+    for kind in postgres() {
+        let database = kind.of("2.2.13");
+        database.sql(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET quote_all_identifiers = on', current_database()); END $$",
+        );
+        database.ok(&["up"]);
+        assert_eq!(database.one("SELECT bool_and(pg_typeof(runs) = 'jsonb'::regtype)::text FROM agno_sessions"), "true");
+        database.ok(&["verify"]);
+        let database = kind.of("2.9.0");
+        database.sql("CREATE DOMAIN agno_runs AS text");
+        for words in [&["up"][..], &["up", "--dry-run"]] {
+            let why = database.refused(words, 6);
+            assert!(why.contains("the runs table would be called agno_runs, and something else has that name"), "{why}");
+        }
+    }
 }

@@ -407,6 +407,11 @@ pub trait Backend: Send {
         Ok(Vec::new())
     }
 
+    /// The same of the owner alone: what a table keeps of many others is for nobody else's eyes.
+    fn own(&mut self, _table: &str, _like: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Shows nobody more rows of a runs table that was just made than of its sessions, where databases can. Returns what the
     /// user should know.
     fn limit(&mut self, _runs: &str, _sessions: &str) -> Result<Vec<String>> {

@@ -9,6 +9,7 @@ use crate::plan::Action;
 use crate::progress::{Event, interrupted};
 use crate::report::TableReport;
 use crate::rows;
+use crate::schema::tables::ARCHIVE_TABLE;
 use crate::schema::{Direction, MIGRATIONS, Move, Shape, Step};
 use crate::stamps;
 use anyhow::{Context, Result};
@@ -82,7 +83,8 @@ impl Engine<'_> {
             if !is_busy || interrupted() {
                 return Err(error);
             }
-            let tables: Vec<&str> = [Some(table.name.as_str()), table.runs.as_deref()].into_iter().flatten().collect();
+            let ours = [self.settings.versions_table.as_str(), ARCHIVE_TABLE];
+            let tables: Vec<&str> = [table.name.as_str()].into_iter().chain(table.runs.as_deref()).chain(ours).collect();
             let who = self.backend.blockers(&tables).ok().flatten().unwrap_or_else(|| "someone".to_owned());
             if started.elapsed() >= self.settings.lock_wait {
                 return Err(Stop::Locked(holds(&who)).into());

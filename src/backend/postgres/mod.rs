@@ -95,6 +95,7 @@ impl PostgresBackend {
              {transaction_timeout}SET LOCAL row_security = off; SET LOCAL client_min_messages = error; SET LOCAL jit = off; \
              SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres'; \
              SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL standard_conforming_strings = on; \
+             SET LOCAL quote_all_identifiers = off; \
              SET CONSTRAINTS ALL IMMEDIATE",
             milliseconds(lock_timeout)
         ))
@@ -210,7 +211,7 @@ impl Backend for PostgresBackend {
     }
 
     fn commit(&mut self) -> Result<()> {
-        self.aside.put_back(&mut self.client)?;
+        self.aside.put_back(&mut self.client, self.dialect)?;
         self.client.run("COMMIT")
     }
 
@@ -302,6 +303,10 @@ impl Backend for PostgresBackend {
 
     fn share(&mut self, table: &str, like: &str) -> Result<Vec<String>> {
         sharing::share(&mut self.client, self.dialect, table, like)
+    }
+
+    fn own(&mut self, table: &str, like: &str) -> Result<Vec<String>> {
+        sharing::own(&mut self.client, self.dialect, table, like)
     }
 
     fn limit(&mut self, runs: &str, sessions: &str) -> Result<Vec<String>> {

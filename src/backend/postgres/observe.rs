@@ -15,7 +15,9 @@ pub type Ask<'a> = &'a mut dyn FnMut(&str, &[&str]) -> Result<Vec<Row>>;
 /// Everything in the schema.
 pub fn catalog(schema: &str, ask: Ask<'_>) -> Result<Catalog> {
     let names = ask(
-        "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1",
+        // A table is a type, too: a domain or an enum may have its name.
+        "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 \
+         UNION SELECT t.typname::text FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = $1 AND t.typelem = 0",
         &[schema],
     )?;
     Ok(Catalog {

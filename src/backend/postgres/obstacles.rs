@@ -6,7 +6,7 @@ use super::rights;
 use super::sharing;
 use crate::backend::{Dialect, Row};
 use crate::plan::Action;
-use crate::schema::ColumnType;
+use crate::schema::{ColumnType, Move};
 use anyhow::Result;
 
 /// Why the actions on a table would fail, in sentences; empty when nothing stands in the way.
@@ -81,6 +81,16 @@ pub fn find(client: &mut Client, dialect: &Postgres, table: &str, actions: &[Act
             Action::ReplaceKey { drop, .. } => {
                 for key in drop.iter().filter(|key| key.constraint) {
                     found.extend(foreign_keys_on(client, dialect, table, &key.name, &going)?);
+                }
+            }
+            Action::Move(Move::OwnedRows, _) => {
+                // Putting them back takes ON CONFLICT, which no table with such rules takes, not even with disabled ones.
+                let sql =
+                    "SELECT w.rulename::text FROM pg_rewrite w WHERE w.ev_class = $1::regclass AND w.ev_type IN ('2', '3')";
+                for rule in client.ask(sql, &[&quoted(dialect, table)])?.into_iter().flatten().flatten() {
+                    found.push(format!(
+                        "the rule {rule} of {table} would keep rows from being written: drop it, and create it again afterwards"
+                    ));
                 }
             }
             _ => {}

@@ -188,14 +188,14 @@ fn lacking_on(client: &mut Client, dialect: &Postgres, table: &str, rights: &BTr
     }))
 }
 
-/// Only its owner can disable a trigger.
+/// Only its owner can disable a trigger or a rule.
 fn cannot_silence(client: &mut Client, dialect: &Postgres, table: &str) -> Result<Option<String>> {
     let Some(owner) = other_owner(client, dialect, table)? else { return Ok(None) };
     let triggers = client.ask(ENABLED_TRIGGERS, &[&dialect.table(table)])?;
     let names: Vec<String> = triggers.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
     Ok((!names.is_empty()).then(|| {
         format!(
-            "{table} has triggers that have to be disabled while rows are written ({}), which takes its owner: run this as {owner}, \
+            "{table} has triggers or rules that have to be disabled while rows are written ({}), which takes its owner: run this as {owner}, \
              or GRANT {owner} TO {}",
             names.join(", "),
             client.user()

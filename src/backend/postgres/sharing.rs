@@ -9,8 +9,8 @@ use anyhow::Result;
 /// The policy of a runs table whose sessions have some.
 pub const POLICY: &str = "agno_migrate_by_session";
 
-/// Gives a new table the owner and the rights of another. Returns what the user should know.
-pub fn share(client: &mut Client, dialect: &Postgres, table: &str, like: &str) -> Result<Vec<String>> {
+/// Gives a new table the owner of another. Returns what the user should know.
+pub fn own(client: &mut Client, dialect: &Postgres, table: &str, like: &str) -> Result<Vec<String>> {
     let (own, other) = (dialect.table(table), dialect.table(like));
     let mut warnings = Vec::new();
     let owners = "SELECT quote_ident(pg_get_userbyid(l.relowner)), \
@@ -34,6 +34,13 @@ pub fn share(client: &mut Client, dialect: &Postgres, table: &str, like: &str) -
             _ => {}
         }
     }
+    Ok(warnings)
+}
+
+/// Gives a new table the owner and the rights of another. Returns what the user should know.
+pub fn share(client: &mut Client, dialect: &Postgres, table: &str, like: &str) -> Result<Vec<String>> {
+    let warnings = self::own(client, dialect, table, like)?;
+    let (own, other) = (dialect.table(table), dialect.table(like));
     let grants = "SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, \
                     string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type), \
                     CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END \
