@@ -8,7 +8,7 @@ use crate::discover::Found;
 use crate::plan::Over;
 use crate::schema::tables::{ARCHIVE_TABLE, TableType};
 use crate::schema::{Column, Shape};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The column that says whose row it is, for [`crate::schema::Move::OwnedRows`].
@@ -213,8 +213,9 @@ impl Archive<'_> {
     /// Puts `lost.` before the names of entries, or the first `lost.2.`, `lost.3.` .. that is free.
     fn name_lost(&mut self, mine: &str, parameters: &[Value]) -> Result<()> {
         let archive = self.archive();
+        const MOST: u32 = 10_000;
         let mut prefix = LOST.to_owned();
-        for number in 2.. {
+        for number in 2..MOST {
             let sql = format!(
                 "UPDATE {archive} SET column_name = '{prefix}' || column_name WHERE {mine} AND NOT EXISTS (SELECT 1 FROM {archive} b \
                  WHERE b.table_name = {archive}.table_name AND b.row_key = {archive}.row_key \
@@ -223,11 +224,13 @@ impl Archive<'_> {
             self.backend.execute(&sql, parameters)?;
             let left = format!("SELECT 1 FROM {archive} WHERE {mine} LIMIT 1");
             if self.backend.query(&left, parameters)?.is_empty() {
-                break;
+                return Ok(());
             }
             prefix = format!("{LOST}{number}.");
         }
-        Ok(())
+        Err(anyhow!(
+            "{ARCHIVE_TABLE} does not take another name for values that wait in it: see what keeps it from being written"
+        ))
     }
 
     fn any(&mut self, condition: &str) -> Result<bool> {
