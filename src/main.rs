@@ -180,8 +180,6 @@ fn tell(cli: &Cli, report: &Report, database: Option<&str>, secrets: &Secrets) {
         let _ = writeln!(stderr, "{}: {of}{}", paint("33", "warning"), plain(&secrets.hide(&warning)));
     }
     if let Some(failure) = &report.failure {
-        let is_named = database.is_some_and(|name| failure.contains(name));
-        let of = if is_named { "" } else { of.as_str() };
         let _ = writeln!(stderr, "{}: {of}{}", paint("31", "error"), plain(&secrets.hide(failure)));
     }
 }
