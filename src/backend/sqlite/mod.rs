@@ -54,8 +54,8 @@ static READ_WAIT: AtomicU64 = AtomicU64::new(0);
 const CACHE: i32 = -4_000;
 
 /// While runs move. The indexes by id, user and time grow everywhere, and what the cache does not hold of them is written over and
-/// over: for 74,000 new pages of 100,000 runs 124,600 writes of pages with 4 MB, 88,200 with 10 MB, 79,100 with 15 MB, and a
-/// fifth, then another twentieth less time. The process needs 13 MB besides.
+/// over: for 74,000 new pages of 100,000 runs 124,600 writes of pages with 4 MB, 88,200 with 10 MB and 79,100 with
+/// 15 MB, a twenty-fifth less time than with 10. The process needs 13 MB besides.
 const CACHE_OF_MOVE: i32 = -15_000;
 
 /// SQLite asks so often, in steps of its machine, whether it should go on.
