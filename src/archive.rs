@@ -205,15 +205,15 @@ impl Archive<'_> {
         let value = dialect.to_archive(&format!("{own}.{}", dialect.quote(column)));
         let mine = format!(
             "table_name = $1 AND column_name = $2 AND EXISTS (SELECT 1 FROM {own} WHERE {own}.{key} = {archive}.row_key \
-             AND {value} IS DISTINCT FROM {archive}.value AND {rows})"
+             AND {value} IS DISTINCT FROM {archive}.value AND ({rows}))"
         );
         self.name_lost(&mine, &[self.table.into(), entry.into()])
     }
 
     /// Puts `lost.` before the names of entries, or the first `lost.2.`, `lost.3.` .. that is free.
     fn name_lost(&mut self, mine: &str, parameters: &[Value]) -> Result<()> {
-        let archive = self.archive();
         const MOST: u32 = 10_000;
+        let archive = self.archive();
         let mut prefix = LOST.to_owned();
         for number in 2..MOST {
             let sql = format!(

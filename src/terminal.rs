@@ -7,7 +7,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, Prog
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Progress bars on stderr.
 pub struct Bars {
@@ -63,19 +63,33 @@ impl Progress for Bars {
     }
 }
 
-/// Where nobody watches, only what a job waits for, which could be taken for a job that hangs.
+/// Between two notes of one wait. Who is waited for says how long by now, and is another text each time.
+const BETWEEN_NOTES: Duration = Duration::from_secs(60);
+
+/// Where nobody watches, only what a job waits for, which could be taken for a job that hangs: at once, and then every minute.
 #[derive(Default)]
 pub struct Waits {
-    last: String,
+    told: Option<Instant>,
+}
+
+impl Waits {
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = self.told.is_none_or(|told| now.duration_since(told) >= BETWEEN_NOTES);
+        if is_due {
+            self.told = Some(now);
+        }
+        is_due
+    }
 }
 
 impl Progress for Waits {
     fn on(&mut self, event: Event) {
-        if let Event::Waiting(whom) = event
-            && whom != self.last
-        {
-            let _ = writeln!(std::io::stderr(), "note: {}", plain(&whom));
-            self.last = whom;
+        match event {
+            Event::Waiting(whom) if self.is_due(Instant::now()) => {
+                let _ = writeln!(std::io::stderr(), "note: {}", plain(&whom));
+            }
+            Event::TableDone => self.told = None,
+            _ => {}
         }
     }
 }
@@ -147,7 +161,21 @@ pub fn ask(question: &str) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::{BETWEEN_NOTES, Waits, plain};
+    use crate::progress::{Event, Progress};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_long_wait_is_told_every_minute() {
+        let (mut waits, start) = (Waits::default(), Instant::now());
+        let told = |waits: &mut Waits, seconds: u64| waits.is_due(start + Duration::from_secs(seconds));
+        let minute = BETWEEN_NOTES.as_secs();
+        let due: Vec<u64> = (0..=2 * minute).filter(|second| told(&mut waits, *second)).collect();
+        assert_eq!(due, [0, minute, 2 * minute]);
+        // The next table is another wait.
+        waits.on(Event::TableDone);
+        assert!(told(&mut waits, 2 * minute + 1));
+    }
 
     #[test]
     fn ids_do_not_talk_to_the_terminal() {

@@ -220,3 +220,14 @@ fn no_command_tells_the_password() {
         }
     }
 }
+
+#[test]
+fn a_job_that_waits_says_so_once_and_not_at_every_try() {
+    let Some(kind) = postgres().first().copied() else { return };
+    let database = kind.of("2.9.0");
+    let mut app = connect(&database.url);
+    app.batch_execute("BEGIN; LOCK TABLE ai.agno_sessions IN ROW EXCLUSIVE MODE").expect("a lock");
+    let output = database.binary(&["up", "--only", "sessions", "--lock-wait", "6", "--lock-timeout", "1"]);
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!((output.status.code(), said.matches("note: waiting for pid ").count()), (Some(5), 1), "{said}");
+}

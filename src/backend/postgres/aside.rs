@@ -17,7 +17,7 @@ pub struct Aside {
 /// By what subscribers know the rows of a published table.
 enum Identity {
     /// Nothing, in these words: whoever publishes it can only insert.
-    Lacking(String),
+    Lacking(&'static str),
     /// The primary key.
     Key,
     /// An index of this name.
@@ -29,7 +29,7 @@ impl Aside {
     pub fn set(&mut self, client: &mut Client, dialect: &Postgres, table: &str) -> Result<()> {
         let quoted = dialect.table(table);
         let (mut now, mut afterwards) = (Vec::new(), Vec::new());
-        for row in client.ask(ENABLED_TRIGGERS, &[&quoted])? {
+        for row in client.ask(MAY_FIRE, &[&quoted])? {
             let [Some(name), Some(state), Some(kind)] = row.as_slice() else { continue };
             let name = dialect.quote(name);
             let enable = match state.as_str() {
@@ -45,8 +45,8 @@ impl Aside {
                 [Some(kind), has_key, Some(index)] => match (kind.as_str(), has_key.as_deref()) {
                     ("i", _) => Identity::Index(index.clone()),
                     ("d", Some("true")) => Identity::Key,
-                    ("d", _) => Identity::Lacking("DEFAULT".to_owned()),
-                    _ => Identity::Lacking("NOTHING".to_owned()),
+                    ("d", _) => Identity::Lacking("DEFAULT"),
+                    _ => Identity::Lacking("NOTHING"),
                 },
                 _ => continue,
             };
@@ -71,7 +71,7 @@ impl Aside {
         for (table, identity) in std::mem::take(&mut self.identities) {
             let Some(best) = client.one(BEST_IDENTITY, &[&table])? else { continue };
             let wanted = match &identity {
-                Identity::Lacking(word) => word.clone(),
+                Identity::Lacking(word) => (*word).to_owned(),
                 Identity::Key if best == "DEFAULT" => continue,
                 Identity::Index(name) if client.one(INDEX_OF, &[&table, name])?.is_some() => {
                     format!("USING INDEX {}", dialect.quote(name))
@@ -85,7 +85,7 @@ impl Aside {
 }
 
 /// The user's triggers and rules of a table that may fire, each with its state and what it is.
-pub const ENABLED_TRIGGERS: &str = "SELECT t.tgname::text, t.tgenabled::text, 'TRIGGER' FROM pg_trigger t \
+pub const MAY_FIRE: &str = "SELECT t.tgname::text, t.tgenabled::text, 'TRIGGER' FROM pg_trigger t \
     WHERE t.tgrelid = to_regclass($1) AND NOT t.tgisinternal AND t.tgenabled <> 'D' \
     UNION ALL SELECT w.rulename::text, w.ev_enabled::text, 'RULE' FROM pg_rewrite w \
     WHERE w.ev_class = to_regclass($1) AND w.ev_type <> '1' AND w.ev_enabled <> 'D' ORDER BY 3, 1";
@@ -107,5 +107,6 @@ const BEST_IDENTITY: &str = "SELECT coalesce((SELECT CASE WHEN x.indisprimary TH
         AND NOT EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (x.indkey) AND NOT a.attnotnull) \
       ORDER BY x.indisprimary DESC, i.relname LIMIT 1), 'FULL') FROM pg_class c WHERE c.oid = to_regclass($1)";
 
+/// Whether an index is still there.
 const INDEX_OF: &str = "SELECT 1::text FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid \
     WHERE x.indrelid = to_regclass($1) AND i.relname = $2";

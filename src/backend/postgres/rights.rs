@@ -1,6 +1,6 @@
 //! Rights that the role lacks for what is planned, and those that others need of a table that is made.
 
-use super::aside::ENABLED_TRIGGERS;
+use super::aside::MAY_FIRE;
 use super::client::Client;
 use super::dialect::Postgres;
 use crate::backend::Dialect;
@@ -191,7 +191,7 @@ fn lacking_on(client: &mut Client, dialect: &Postgres, table: &str, rights: &BTr
 /// Only its owner can disable a trigger or a rule.
 fn cannot_silence(client: &mut Client, dialect: &Postgres, table: &str) -> Result<Option<String>> {
     let Some(owner) = other_owner(client, dialect, table)? else { return Ok(None) };
-    let triggers = client.ask(ENABLED_TRIGGERS, &[&dialect.table(table)])?;
+    let triggers = client.ask(MAY_FIRE, &[&dialect.table(table)])?;
     let names: Vec<String> = triggers.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
     Ok((!names.is_empty()).then(|| {
         format!(
