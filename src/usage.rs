@@ -1,9 +1,9 @@
 //! What a wrong command line probably meant.
 
+use crate::backend::url::is_file_name;
 use crate::schema::Target;
 use crate::schema::release;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use std::path::Path;
 
 /// What to say to an error of clap besides what clap says; `words`: those behind the program's name.
 pub fn tip(error: &clap::Error, words: &[String]) -> Option<String> {
@@ -17,9 +17,7 @@ pub fn tip(error: &clap::Error, words: &[String]) -> Option<String> {
                     Some(format!("the version is said with --to: agno-migrate {command} --to {version}"))
                 }
                 ("down" | "plan", "--to") => Some(format!("the version needs no --to: agno-migrate {command} VERSION")),
-                (_, word) if word.contains("://") || !word.starts_with('-') && Path::new(word).extension().is_some() => {
-                    Some("a database is named with --db".to_owned())
-                }
+                (_, word) if word.contains("://") || is_file_name(word) => Some("a database is named with --db".to_owned()),
                 _ => None,
             }
         }

@@ -494,6 +494,7 @@ fn a_wrong_command_line_is_told_what_it_meant() {
         (&["up", "3.0.0"][..], "tip: the version is said with --to: agno-migrate up --to 3.0.0\n\nUsage:"),
         (&["-q", "plan", "--to", "2.5.6"], "tip: the version needs no --to: agno-migrate plan VERSION\n\nUsage:"),
         (&["status", "app.db"], "tip: a database is named with --db\n\nUsage:"),
+        (&["up", "2.5.6x"], "error: unexpected argument '2.5.6x' found\n\nUsage:"),
         (&["down"], "tip: the schema versions are:\n  v2.0.0"),
         (&["down", "--backup", "2.5.6"], "tip: --backup took the version for its PATH: say the version first\n\nUsage:"),
         (&["up", "--table", "sessions=a,memories=b"], "one table at a time: repeat --table, or put ; between them"),

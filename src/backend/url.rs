@@ -89,6 +89,11 @@ fn sqlite(rest: &str) -> Result<Location, Stop> {
     }
 }
 
+/// Whether a name ends as those of SQLite files do.
+pub fn is_file_name(name: &str) -> bool {
+    [".db", ".sqlite", ".sqlite3"].iter().any(|end| name.to_ascii_lowercase().ends_with(end))
+}
+
 fn slashes() -> Stop {
     Stop::Usage(
         "a SQLite URL has three slashes before a relative path (sqlite:///agno.db) and four before an absolute one \

@@ -3,33 +3,32 @@
 mod definition;
 mod dialect;
 mod observe;
+mod open;
 mod rehearse;
 mod runs;
 mod space;
 
 use super::{Access, Backend, Catalog, Dialect, EachRow, Moved, Row, Vacuumed, Value};
-use crate::convert::runs::created_at_of;
 use crate::difference::Compared;
 use crate::error::Stop;
 use crate::plan::Action;
 use crate::progress::{Event, Progress, interrupted};
 use crate::schema::{ColumnShape, Shape};
 use anyhow::{Context, Result, anyhow};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use rusqlite::config::DbConfig;
-use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use observe::Known;
+use open::{connect, open_to_read, wait_to_read};
 use rehearse::Rehearsal;
 
 pub use dialect::Sqlite;
+pub use open::make;
 
 /// A SQLite file.
 pub struct SqliteBackend {
@@ -46,9 +45,6 @@ pub struct SqliteBackend {
 
 /// How long is waited between two tries to get a lock.
 const POLL: Duration = Duration::from_millis(20);
-
-/// How long reads wait for a writer, in milliseconds; the handler that SQLite calls can hold no state.
-static READ_WAIT: AtomicU64 = AtomicU64::new(0);
 
 /// The page cache, as SQLite counts: in KB below zero.
 const CACHE: i32 = -4_000;
@@ -78,7 +74,7 @@ impl SqliteBackend {
                 };
                 return Err(anyhow!(
                     "there is no file {shown}{hint}: give the path or the URL of the database of your Agno app with --db{}",
-                    others_beside(path)
+                    open::others_beside(path)
                 ));
             }
             Err(error) => return Err(anyhow!(error).context(format!("cannot look at {shown}"))),
@@ -89,7 +85,7 @@ impl SqliteBackend {
         if !metadata.is_file() {
             return Err(anyhow!("{shown} is neither a file nor a directory: give a database file with --db"));
         }
-        READ_WAIT.store(lock_wait.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+        open::wait_for(lock_wait);
         let set_up = || -> Result<Connection> {
             let connection = match access {
                 Access::Read => open_to_read(path)?,
@@ -157,113 +153,6 @@ impl SqliteBackend {
         }
         Ok(Some(reader))
     }
-}
-
-/// Databases in the folder of a file that is not there, by their names, as the end of a sentence.
-fn others_beside(path: &Path) -> String {
-    const NAMED: usize = 5;
-    let Ok(folder) = space::folder_of(path) else { return String::new() };
-    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-    let is_database =
-        |name: &String| [".db", ".sqlite", ".sqlite3"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
-    let mut names: Vec<String> =
-        entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(is_database).collect();
-    names.sort();
-    match names.len() {
-        0 => String::new(),
-        more @ 1..=NAMED => format!("; {} has {}", folder.display(), names[..more].join(", ")),
-        more => format!("; {} has {} and {} more", folder.display(), names[..NAMED].join(", "), more - NAMED),
-    }
-}
-
-/// Makes an empty database unless there is a file.
-///
-/// # Errors
-/// A folder that is not there or not to be written.
-pub fn make(path: &Path) -> Result<()> {
-    match std::fs::OpenOptions::new().write(true).create_new(true).open(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(anyhow!(error).context(format!("cannot make {}", path.display())))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Characters of a path that mean something in a URI.
-const URI: &AsciiSet = &CONTROLS.add(b'?').add(b'#').add(b'%');
-
-fn connect(path: &Path, flags: OpenFlags, options: &str) -> Result<Connection> {
-    let absolute = std::path::absolute(path)?;
-    let text = absolute.to_str().ok_or_else(|| anyhow!("the path {} is not valid UTF-8", path.display()))?;
-    let uri = format!("file:{}{options}", utf8_percent_encode(text, URI));
-    let flags = flags | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(uri, flags).map_err(explain)?;
-    connection.create_scalar_function(
-        dialect::CREATED_AT_OF,
-        1,
-        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
-        |context| match context.get_raw(0) {
-            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Ok(created_at_of(bytes)),
-            _ => Ok(None),
-        },
-    )?;
-    connection.busy_handler(Some(wait_to_read))?;
-    connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(interrupted))?;
-    Ok(connection)
-}
-
-/// Called by SQLite when someone holds the lock a read needs.
-fn wait_to_read(tries: i32) -> bool {
-    let waited = u64::from(tries.unsigned_abs()) * POLL.as_millis() as u64;
-    if interrupted() || waited >= READ_WAIT.load(Ordering::Relaxed) {
-        return false;
-    }
-    std::thread::sleep(POLL);
-    true
-}
-
-/// Opens a file that only is to be read: read-only, since closing a connection that could write would checkpoint the WAL.
-fn open_to_read(path: &Path) -> Result<Connection> {
-    // SQLite has it beside the file that a link names.
-    let mut log = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
-    log.push("-wal");
-    // Without a log nobody has the database open in WAL mode, and SQLite would leave an empty one and its index behind.
-    if is_wal(path) && !Path::new(&log).exists() {
-        return connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "?immutable=1");
-    }
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "")?;
-    match connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())) {
-        Err(rusqlite::Error::SqliteFailure(error, _))
-            if matches!(error.code, ErrorCode::CannotOpen | ErrorCode::ReadOnly) && is_wal(path) =>
-        {
-            Err(anyhow!(
-                "{} has a write-ahead log beside it, and reading that takes the right to write in its folder",
-                path.display()
-            ))
-        }
-        Err(rusqlite::Error::SqliteFailure(error, _)) if error.extended_code == ffi::SQLITE_READONLY_ROLLBACK => {
-            // A write was cut off. Every reader that may write puts the file back as it was before it; so do we.
-            drop(connection);
-            let writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, "")?;
-            writer.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(|error| {
-                explain(error).context(format!(
-                    "{} has the journal of a write that was cut off beside it, and reading takes the right to write the file \
-                     and its folder",
-                    path.display()
-                ))
-            })?;
-            drop(writer);
-            connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, "")
-        }
-        _ => Ok(connection),
-    }
-}
-
-/// Whether the header of the file says that it is in WAL mode.
-fn is_wal(path: &Path) -> bool {
-    let mut header = [0; 20];
-    let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut header));
-    read.is_ok() && header[18] == 2
 }
 
 /// An error of SQLite as a sentence that says what to do.

@@ -1,6 +1,6 @@
 //! Copies of the file, and space given back to the disk.
 
-use super::connect;
+use super::open::connect;
 use crate::backend::{Vacuumed, megabytes};
 use crate::error::Stop;
 use crate::progress::{Event, Progress, interrupted};
